@@ -1,0 +1,287 @@
+"""Depth maps: one class, readers of the encodings in use, and the protocol of estimators.
+
+Inside the package larger is always farther. Disparity (large = near) is turned over at the edge, by the
+reader that knows its source. Metric depth keeps metres and a mask of valid pixels; traces use relative
+depth, 0 nearest and 1 farthest, which `DepthMap.relative` derives. Color pictures of depth are for people and
+for the model's second image (`draw.depth_picture`) and are never read back.
+
+Sources: TRAINING facts on the SUN RGB-D bit rotation, TUM 1/5000 m, KITTI 1/256 m come from those data sets'
+own documentation.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from .errors import InputError
+from .geometry import Box, Size
+from .lookup import lookup
+
+CLIP = 0.005
+"""Share of pixels at either end that may leave the range of relative depth, so that single noisy pixels do not set it."""
+
+LEVELS = 65535
+"""Levels of the 16-bit PNG in which depth maps are stored."""
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMap:
+    """Depth of every pixel of a photo; larger is farther.
+
+    values: float32, shape (height, width). Metres if `metric`, else relative: 0 nearest, 1 farthest.
+    valid: bool, same shape; where False, `values` means nothing (stored as 0).
+    metric: whether values are metres.
+
+    Raises `ValueError` for other shapes, for valid values that are not finite, and for relative values
+    outside of [0, 1].
+    """
+
+    values: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    metric: bool = False
+
+    def __init__(self, values: ArrayLike, valid: ArrayLike | None = None, metric: bool = False) -> None:
+        array = np.asarray(values, dtype=np.float32)
+        mask = np.isfinite(array) if valid is None else np.asarray(valid, dtype=bool)
+        if array.ndim != 2 or array.shape != mask.shape:
+            raise ValueError(f"depth needs shape (height, width) and a mask of that shape, got {array.shape}, {mask.shape}")
+        array = np.where(mask, array, np.float32(0))
+        if not np.isfinite(array).all():
+            raise ValueError("depth has valid pixels that are not finite")
+        if not metric and array.size and not (array.min() >= 0 and array.max() <= 1):
+            raise ValueError(f"relative depth lies in [0, 1], got [{array.min()}, {array.max()}]; is it metric?")
+        for name, value in (("values", array), ("valid", mask), ("metric", metric)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_disparity(cls, disparity: ArrayLike, valid: ArrayLike | None = None) -> DepthMap:
+        """Relative depth from disparity or inverse depth of unknown scale (large = near), as most estimators give.
+
+        Linear in disparity, as in the released code: depth = (max - d) / (max - min).
+        """
+        d = np.asarray(disparity, dtype=np.float32)
+        mask = np.isfinite(d) if valid is None else np.asarray(valid, dtype=bool)
+        return cls(_unit_range(-np.where(mask, d, 0), mask), mask)
+
+    @property
+    def size(self) -> Size:
+        """(width, height) in pixels."""
+        return self.values.shape[1], self.values.shape[0]
+
+    def relative(self) -> DepthMap:
+        """Relative depth, linear in metres between the nearest and the farthest valid pixels (see `CLIP`)."""
+        return self if not self.metric else self._relative
+
+    @cached_property
+    def _relative(self) -> DepthMap:
+        return DepthMap(_unit_range(self.values, self.valid), self.valid)
+
+    @cached_property
+    def _integral(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Summed-area tables of values and of validity, shape (height + 1, width + 1)."""
+        height, width = self.values.shape
+        sums, counts = np.zeros((height + 1, width + 1)), np.zeros((height + 1, width + 1), dtype=np.int64)
+        sums[1:, 1:] = self.values.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+        counts[1:, 1:] = self.valid.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+        return sums, counts
+
+    def box_mean(self, box: Box) -> float | None:
+        """Mean over the valid pixels that `box` touches, in O(1); None when there is none."""
+        left, top, right, bottom = box.pixel_bounds(self.size)
+        sums, counts = self._integral
+        count = int(counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left])
+        if count == 0:
+            return None
+        total = float(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left])
+        low, high = (0.0, 1.0) if not self.metric else (float(self.values.min()), float(self.values.max()))
+        return min(max(total / count, low), high)
+
+    def resized(self, size: Size) -> DepthMap:
+        """The map at another size (nearest pixel: depths are never blended across edges)."""
+        if size == self.size:
+            return self
+        rows = ((np.arange(size[1]) + 0.5) * self.size[1] / size[1]).astype(int)
+        columns = ((np.arange(size[0]) + 0.5) * self.size[0] / size[0]).astype(int)
+        pick = np.ix_(rows, columns)
+        return DepthMap(self.values[pick], self.valid[pick], self.metric)
+
+
+def _unit_range(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    if not valid.any():
+        return np.zeros_like(values, dtype=np.float32)
+    low, high = np.quantile(values[valid], [CLIP, 1 - CLIP])
+    if high <= low:
+        low, high = values[valid].min(), values[valid].max()
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    return np.where(valid, scaled, 0).clip(0, 1).astype(np.float32)
+
+
+# --- storage: 16-bit PNG, with what the levels mean beside it ------------------------------------------------------
+
+
+def encode_depth(depth: DepthMap) -> tuple[bytes, dict[str, Any]]:
+    """A depth map as a 16-bit PNG (level 0 = not valid) and the sidecar that says what the levels mean.
+
+    Depth = offset + level * scale; exact to half a `scale`, which is 1/65534 of the range.
+    """
+    found = depth.values[depth.valid]
+    low, high = (0.0, 1.0) if not depth.metric else (float(found.min()), float(found.max())) if found.size else (0.0, 1.0)
+    scale = (high - low) / (LEVELS - 1) or 1.0
+    levels = np.where(depth.valid, np.rint((depth.values.astype(np.float64) - low) / scale) + 1, 0).astype(np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, format="PNG")
+    meta = {
+        "schema": 1,
+        "kind": "metric" if depth.metric else "relative",
+        "scale": scale,
+        "offset": low - scale,
+        "polarity": "far_is_large",
+        "invalid": 0,
+    }
+    return buffer.getvalue(), meta
+
+
+def decode_depth(png: bytes, meta: dict[str, Any]) -> DepthMap:
+    """Inverse of `encode_depth`."""
+    levels = np.asarray(Image.open(io.BytesIO(png)))
+    return _from_levels(levels, meta)
+
+
+def write_depth(depth: DepthMap, path: str | Path) -> None:
+    """Store a depth map as `path` (16-bit PNG) with the sidecar `path` + `.json`."""
+    png, meta = encode_depth(depth)
+    Path(path).write_bytes(png)
+    Path(f"{path}.json").write_text(json.dumps(meta))
+
+
+def _from_levels(levels: NDArray[Any], meta: dict[str, Any]) -> DepthMap:
+    valid = levels != meta["invalid"]
+    values = meta["offset"] + levels.astype(np.float64) * meta["scale"]
+    if meta["polarity"] == "near_is_large":
+        return DepthMap.from_disparity(values, valid)
+    metric = meta["kind"] == "metric"
+    return DepthMap(values if metric else values.clip(0, 1), valid, metric)
+
+
+# --- readers of the encodings in use -------------------------------------------------------------------------------
+
+
+def _scaled(scale: float) -> Callable[[NDArray[Any]], DepthMap]:
+    return lambda raw: DepthMap(raw.astype(np.float64) * scale, raw > 0, metric=True)
+
+
+def _sun(raw: NDArray[Any]) -> DepthMap:
+    """SUN RGB-D rotates the bits of its millimetres by three."""
+    bits = raw.astype(np.uint16)
+    return _scaled(0.001)((bits >> 3) | (bits << 13))
+
+
+def _metres(raw: NDArray[Any]) -> DepthMap:
+    return DepthMap(raw, np.isfinite(raw) & (raw > 0), metric=True)
+
+
+def _relative_far(raw: NDArray[Any]) -> DepthMap:
+    return DepthMap(raw, np.isfinite(raw))
+
+
+ENCODINGS: dict[str, Callable[[NDArray[Any]], DepthMap]] = {
+    "mm": _scaled(0.001),
+    "tum": _scaled(1 / 5000),
+    "kitti": _scaled(1 / 256),
+    "sun": _sun,
+    "metres": _metres,
+    "relative": _relative_far,
+    "disparity": lambda raw: DepthMap.from_disparity(raw, np.isfinite(raw) & (raw > 0)),
+}
+"""What stored numbers mean. mm, tum, kitti, sun: 16-bit, 0 = no value. metres, relative (0 near), disparity: floats or levels."""
+
+
+def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
+    """Read a depth map: 16-bit PNG, PGM or TIFF, EXR, or NPY.
+
+    encoding: a key of `ENCODINGS`. None: what the sidecar (`write_depth`) says; without a sidecar, floating-point
+    files are metres, and integer files are refused because their scale cannot be known.
+
+    Raises `InputError` for missing or unreadable files, 8-bit pictures, and unknown encodings.
+    """
+    path = Path(path)
+    raw = _read_raw(path)
+    sidecar = Path(f"{path}.json")
+    if encoding is None and sidecar.exists():
+        try:
+            return _from_levels(raw, json.loads(sidecar.read_text()))
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{sidecar}: not the sidecar of a depth map ({error!r})") from error
+    if encoding is None and raw.dtype.kind == "f":
+        encoding = "metres"
+    if encoding is None:
+        raise InputError(
+            f"{path}: a 16-bit depth file does not say what its levels mean; name the encoding "
+            f"({', '.join(ENCODINGS)}), for example --depth-encoding mm, or put a sidecar {sidecar.name} beside it"
+        )
+    try:
+        return lookup("depth encoding", encoding, ENCODINGS)(raw)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read_raw(path: Path) -> NDArray[Any]:
+    if not path.exists():
+        raise InputError(f"{path}: no such depth file")
+    try:
+        match path.suffix.lower():
+            case ".npy":
+                raw = np.load(path, allow_pickle=False)
+            case ".exr":
+                raw = _read_exr(path)
+            case _:
+                image = Image.open(path)
+                if image.mode not in ("I;16", "I;16B", "I", "F"):
+                    raise InputError(
+                        f"{path}: a {image.mode} picture with 8 bits is a photo or a colored depth map; "
+                        "depth needs 16-bit PNG/PGM, EXR or NPY"
+                    )
+                raw = np.asarray(image)
+    except (OSError, ValueError, SyntaxError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read as depth ({error})") from error
+    if raw.ndim != 2 or raw.dtype.kind not in "iuf":
+        raise InputError(f"{path}: depth needs one number a pixel, got shape {raw.shape} of {raw.dtype}")
+    return raw
+
+
+def _read_exr(path: Path) -> NDArray[Any]:
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise InputError(f"{path}: reading EXR needs OpenEXR: pip install 'sifthinker[exr]'") from error
+    with OpenEXR.File(str(path)) as file:
+        channels = file.channels()
+        name = next((n for n in ("Z", "Y", "R", "V") if n in channels), None)
+        if name is None:
+            # OpenEXR joins R, G, B into one channel of shape (height, width, 3); depth renders repeat it three times.
+            pixels = next(iter(channels.values())).pixels
+            return pixels[..., 0] if pixels.ndim == 3 else pixels
+        return channels[name].pixels
+
+
+# --- estimators ----------------------------------------------------------------------------------------------------
+
+
+class DepthEstimator(Protocol):
+    """Photo -> relative depth map of the photo's size."""
+
+    def __call__(self, photo: Image.Image, /) -> DepthMap: ...

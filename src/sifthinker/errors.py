@@ -1,0 +1,54 @@
+"""Exceptions of the package.
+
+    SifError                     anything this package raises on purpose
+    ├── InputError               the caller's input is wrong; the command line exits with code 2
+    │   ├── BoxError             a box is inverted, empty or outside its image
+    │   └── EndpointError        a server cannot be reached or refuses the request
+    └── EngineError              a model failed to answer one request
+
+Messages say what was expected, what came, where, and what to do. How errors are shown lives in `cli`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SifError(Exception):
+    """Root of all exceptions raised on purpose by this package."""
+
+
+class InputError(SifError, ValueError):
+    """The caller's input (file, name, option, row) is wrong; the message says what to do."""
+
+
+class BoxError(InputError):
+    """A box is inverted, empty, not finite, or outside its image.
+
+    `reason` is one of `box_inverted`, `box_empty`, `box_outside`, `box_not_finite`, `box_malformed`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class EndpointError(InputError):
+    """A server cannot be reached or refuses the request."""
+
+
+class EngineError(SifError):
+    """A model failed to answer one request."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """An `InputError` for a name that is not in a table, with the nearest known names.
+
+    >>> str(unknown_name("reward", "fokus", ["form", "focus"]))
+    "unknown reward 'fokus': did you mean 'focus'? Known: focus, form; or give module:attribute"
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else "."
+    return InputError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}; or give module:attribute")

@@ -1,0 +1,77 @@
+"""`Sample`: one question about one photo, with what is known about the answer."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .depth import DepthMap, read_depth
+from .errors import InputError
+from .geometry import Box
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One question about one photo.
+
+    id: unique and stable; progress, resume and pairing key on it.
+    image: the photo, or the path of its file; `photo()` opens it.
+    depth: its depth map, the path of a file with a sidecar, or None; `depth_map()` opens it.
+    question, answer: the answer is the gold answer, "" when there is none (inference).
+    choices: option texts in order (A, B, ...), empty for open questions.
+    boxes: gold boxes of the evidence, unit xyxy of the unpadded image.
+    meta: anything else: `answer_kind`, `task`, `group`, source facts.
+    """
+
+    id: str
+    image: Image.Image | str | Path
+    question: str
+    answer: str = ""
+    depth: DepthMap | str | Path | None = None
+    choices: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(self.choices))
+        object.__setattr__(self, "boxes", tuple(self.boxes))
+
+    def photo(self) -> Image.Image:
+        """The photo as RGB, rotated as its EXIF tag says. Raises `InputError` when it cannot be read."""
+        return open_photo(self.image)
+
+    def depth_map(self) -> DepthMap | None:
+        """The depth map, or None when the sample has none."""
+        if self.depth is None or isinstance(self.depth, DepthMap):
+            return self.depth
+        return read_depth(self.depth)
+
+
+def open_photo(source: Image.Image | str | Path | bytes) -> Image.Image:
+    """A photo as 8-bit RGB after EXIF rotation, fully decoded.
+
+    Raises `InputError` for a missing, truncated or unreadable file, and for 16-bit or floating-point
+    pictures, which are depth maps rather than photos.
+    """
+    name = source if isinstance(source, (str, Path)) else "image"
+    try:
+        if isinstance(source, Image.Image):
+            image = source
+        else:
+            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        if image.mode.startswith(("I", "F")):
+            raise InputError(
+                f"{name}: a {image.mode} picture is a depth map, not a photo; expected 8-bit RGB or gray "
+                "(give depth maps with --depth)"
+            )
+        image.load()
+        return ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: no such image file") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name}: cannot be read as an image ({error}); the file may be truncated") from error
