@@ -1,0 +1,356 @@
+"""Files: JSON lines, atomic writes, and the rows and Parquet shards of data sets.
+
+A data set is a folder of `data-00000.parquet`, ... beside `manifest.json`, `rejects.jsonl`, a card and a contact
+sheet. A row carries everything that training needs (prompt, completion, pictures) and everything that rewards need
+(answer, boxes, depth), so a folder can be moved and read by itself, also by `datasets.load_dataset`. How rows are
+made is `datagen`'s business.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from PIL import Image
+
+from .depth import decode_depth, encode_depth
+from .draw import depth_picture
+from .errors import InputError
+from .geometry import Box
+from .prompt import build_prompt
+from .sample import Sample, open_photo
+from .trace import Trace, format_trace, parse_trace
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SCHEMA = 1
+"""Version of the rows; a reader refuses newer ones."""
+
+MANIFEST = "manifest.json"
+
+Row = dict[str, Any]
+"""One row of a data set; the columns are listed in `_FEATURES`."""
+
+_STRING = {"dtype": "string", "_type": "Value"}
+_BINARY = {"dtype": "binary", "_type": "Value"}
+_FEATURES: dict[str, Any] = {
+    "id": _STRING,
+    "source": _STRING,
+    "task": _STRING,
+    "question": _STRING,
+    "answer": _STRING,
+    "choices": {"feature": _STRING, "_type": "List"},
+    "boxes": {"feature": {"feature": {"dtype": "float64", "_type": "Value"}, "_type": "List"}, "_type": "List"},
+    "prompt": {
+        "feature": {"role": _STRING, "content": {"feature": {"type": _STRING, "text": _STRING}, "_type": "List"}},
+        "_type": "List",
+    },
+    "completion": {"feature": {"role": _STRING, "content": _STRING}, "_type": "List"},
+    "images": {"feature": {"_type": "Image"}, "_type": "List"},
+    "depth": {"png": _BINARY, "meta": _STRING},
+    "annotator": _STRING,
+    "meta": _STRING,
+    "schema": {"dtype": "int32", "_type": "Value"},
+}
+"""The columns in the notation of the `datasets` library, which is stored in the files so that it decodes the images."""
+
+
+# --- bytes on disk -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def disk_errors(path: str | Path) -> Iterator[None]:
+    """Turn a full or unwritable disk into an `InputError` that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(f"{path}: disk full; free some space and run again with --resume") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR):
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
+        raise
+
+
+def atomic_write(path: str | Path, content: bytes | str) -> None:
+    """Write a file so that a crash leaves either the old or the new content. Raises `InputError` on a full disk."""
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number (from 1) and object of every non-empty line.
+
+    Raises `InputError` with file and line for a missing file, for text that is not UTF-8 or not JSON, and for lines
+    that are not objects.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    value = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise InputError(f"{path}:{number}: expected one JSON object a line, got {error}") from error
+                if not isinstance(value, dict):
+                    raise InputError(f"{path}:{number}: expected a JSON object, got {type(value).__name__}")
+                yield number, value
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path}: no such file") from error
+
+
+class JsonlWriter:
+    """Appends JSON lines; each line is handed to the system at once, so a killed process loses no finished line.
+
+    Reopening drops a last line that was torn by a crash, and everything after `keep` bytes if that is given.
+    Raises `InputError` on a full disk.
+    """
+
+    def __init__(self, path: str | Path, keep: int | None = None) -> None:
+        self.path = Path(path)
+        with disk_errors(self.path):
+            self._file: BinaryIO = self.path.open("ab+")
+            end = self._end_of_lines() if keep is None else keep
+            self._file.truncate(end)
+            self._file.seek(end)
+
+    def _end_of_lines(self) -> int:
+        """Position after the last newline."""
+        position = self._file.seek(0, os.SEEK_END)
+        while position > 0:
+            start = max(0, position - 65536)
+            self._file.seek(start)
+            newline = self._file.read(position - start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            position = start
+        return 0
+
+    @property
+    def position(self) -> int:
+        """Bytes written so far; pass it as `keep` to return to this point."""
+        return self._file.tell()
+
+    def write(self, value: Mapping[str, Any]) -> None:
+        """Append one object."""
+        with disk_errors(self.path):
+            self._file.write(json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+
+    def __enter__(self) -> JsonlWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with disk_errors(self.path):
+            self._file.close()
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def to_row(sample: Sample, trace: Trace | None, source: str, annotator: str) -> Row:
+    """A sample and its gold trace (None: no completion, for sets that are only asked) as a row.
+
+    source: where it comes from, for example `coco`. annotator: who wrote the words, for example `template-1`.
+    Raises `InputError` when photo or depth cannot be read, and `ValueError` for a trace that cannot be written.
+    """
+    depth = sample.depth_map()
+    images = [{"bytes": _photo_bytes(sample.image), "path": None}]
+    stored = None
+    if depth is not None:
+        images.append({"bytes": _png(depth_picture(depth)), "path": None})
+        png, meta = encode_depth(depth)
+        stored = {"png": png, "meta": json.dumps(meta)}
+    messages = [
+        {"role": m["role"], "content": [{"type": b["type"], "text": b.get("text")} for b in m["content"]]}
+        for m in build_prompt(sample)
+    ]
+    return {
+        "id": sample.id,
+        "source": source,
+        "task": str(sample.meta.get("task", "")),
+        "question": sample.question,
+        "answer": sample.answer,
+        "choices": list(sample.choices),
+        "boxes": [list(box) for box in sample.boxes],
+        "prompt": messages,
+        "completion": [] if trace is None else [{"role": "assistant", "content": format_trace(trace)}],
+        "images": images,
+        "depth": stored,
+        "annotator": annotator,
+        "meta": json.dumps(dict(sample.meta), ensure_ascii=False, allow_nan=False),
+        "schema": SCHEMA,
+    }
+
+
+def from_row(row: Row) -> tuple[Sample, Trace | None]:
+    """Inverse of `to_row`; the sample holds the opened photo and depth map. Also takes rows that `datasets` decoded."""
+    photo = row["images"][0]
+    stored = row["depth"]
+    sample = Sample(
+        id=row["id"],
+        image=open_photo(photo["bytes"] if isinstance(photo, dict) else photo),
+        question=row["question"],
+        answer=row["answer"],
+        depth=None if stored is None else decode_depth(stored["png"], json.loads(stored["meta"])),
+        choices=tuple(row["choices"]),
+        boxes=tuple(Box(*box) for box in row["boxes"]),
+        meta=json.loads(row["meta"]),
+    )
+    if not row["completion"]:
+        return sample, None
+    return sample, parse_trace(row["completion"][0]["content"], depth_required=stored is not None)
+
+
+def _photo_bytes(image: Image.Image | str | Path) -> bytes:
+    """The photo's file as it is where that shows the same picture everywhere; otherwise (rotated, gray, ...) a PNG."""
+    photo = open_photo(image)
+    if not isinstance(image, Image.Image):
+        with Image.open(image) as file:
+            if file.format in ("JPEG", "PNG") and file.mode == "RGB" and file.getexif().get(0x0112, 1) == 1:
+                return Path(image).read_bytes()
+    return _png(photo)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+# --- data set folders ----------------------------------------------------------------------------------------------
+
+
+def arrow_schema() -> pyarrow.Schema:
+    """The schema of the shards, with the note from which `datasets` knows that `images` are images."""
+    import pyarrow as pa
+
+    fields = [pa.field(name, _arrow_type(feature)) for name, feature in _FEATURES.items()]
+    note = json.dumps({"info": {"features": _FEATURES}})
+    return pa.schema(fields, metadata={"huggingface": note, "sifthinker": json.dumps({"schema": SCHEMA})})
+
+
+def _arrow_type(feature: dict[str, Any]) -> pyarrow.DataType:
+    import pyarrow as pa
+
+    match feature:
+        case {"_type": "Value", "dtype": str(dtype)}:
+            return {"string": pa.string(), "binary": pa.binary(), "float64": pa.float64(), "int32": pa.int32()}[dtype]
+        case {"_type": "Image"}:
+            return pa.struct({"bytes": pa.binary(), "path": pa.string()})
+        case {"_type": "List", "feature": dict(inner)}:
+            return pa.list_(_arrow_type(inner))
+    return pa.struct({name: _arrow_type(inner) for name, inner in feature.items()})
+
+
+class ShardWriter:
+    """Writes rows to `data-00000.parquet`, ... in a folder; a shard appears whole or not at all.
+
+    rows_per_shard: rows of every shard but the last. start: number of the first shard (resume).
+    """
+
+    def __init__(self, folder: str | Path, rows_per_shard: int = 256, start: int = 0) -> None:
+        self.folder = Path(folder)
+        self.rows_per_shard = rows_per_shard
+        self.shards = start
+        self._rows: list[Row] = []
+
+    def add(self, row: Row) -> bool:
+        """Take a row; returns whether this completed a shard on disk."""
+        self._rows.append(row)
+        if len(self._rows) < self.rows_per_shard:
+            return False
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Write what is left as the last shard."""
+        if not self._rows:
+            return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        buffer = io.BytesIO()
+        table = pa.Table.from_pylist(self._rows, schema=arrow_schema())
+        # Small row groups: readers hold few pictures at a time.
+        pq.write_table(table, buffer, compression="zstd", row_group_size=64)
+        atomic_write(self.folder / f"data-{self.shards:05d}.parquet", buffer.getvalue())
+        self.shards += 1
+        self._rows = []
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is None:
+            self.flush()
+
+
+def shard_paths(folder: str | Path) -> list[Path]:
+    """The shards of a data set folder in order."""
+    return sorted(Path(folder).glob("data-*.parquet"))
+
+
+def read_rows(path: str | Path) -> Iterator[Row]:
+    """The rows of a data set folder or of one shard, in order.
+
+    Raises `InputError` for a missing or empty folder, unreadable files, and rows of a newer schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    shards = shard_paths(path) if path.is_dir() else [path]
+    if not path.exists() or not shards:
+        raise InputError(f"{path}: no data set here; expected a folder with data-*.parquet (see `sifthinker build`)")
+    for shard in shards:
+        try:
+            file = pq.ParquetFile(shard)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{shard}: not a Parquet file ({error})") from error
+        with file:
+            if missing := _FEATURES.keys() - set(file.schema_arrow.names):
+                raise InputError(f"{shard}: columns are missing: {', '.join(sorted(missing))}; not a data set of ours")
+            for batch in file.iter_batches(batch_size=64):
+                for row in batch.to_pylist():
+                    if row["schema"] > SCHEMA:
+                        raise InputError(f"{shard}: schema {row['schema']} is newer than {SCHEMA}; update sifthinker")
+                    yield row
+
+
+def read_samples(path: str | Path, limit: int | None = None) -> list[tuple[Sample, Trace | None]]:
+    """Samples and gold traces of a data set, at most `limit`, with photos and depth maps in memory."""
+    return [from_row(row) for row in islice(read_rows(path), limit)]
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any]:
+    """`manifest.json` of a data set folder. Raises `InputError` when there is none or it cannot be read."""
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no manifest; no data set, or its build was not finished (--resume)") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from error
+    if manifest.get("schema", 0) > SCHEMA:
+        raise InputError(f"{path}: schema {manifest['schema']} is newer than {SCHEMA}; update sifthinker")
+    return manifest
