@@ -1,0 +1,39 @@
+# Every target does its own set-up; nothing but Python 3.11+ and git is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+# torch comes first and bounded, so that pip takes a CPU build where one is offered.
+TORCH ?= torch>=2.8,<2.14
+STAMP := .venv/.stamp
+
+.PHONY: setup demo test check docs fuzz bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/sifthinker demo --out runs/demo $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz/fuzz_trace.py -max_total_time=600 $(ARGS)
+
+bench: $(STAMP)
+	for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv runs site

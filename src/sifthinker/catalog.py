@@ -1,0 +1,65 @@
+"""What can be named on the command line, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .lookup import lookup
+
+Lines = Iterable[tuple[str, str]]
+
+
+def _sources() -> Lines:
+    from .datagen.sources import SOURCES
+
+    return ((name, source.about) for name, source in SOURCES.items())
+
+
+def _tasks() -> Lines:
+    from .scenes.tasks import TASKS
+
+    return ((name, task.about) for name, task in TASKS.items())
+
+
+def _rewards() -> Lines:
+    from .rewards import ABOUT
+
+    return ABOUT.items()
+
+
+def _engines() -> Lines:
+    from .engines import ENGINES
+
+    return ((name, engine.about) for name, engine in ENGINES.items())
+
+
+def _benchmarks() -> Lines:
+    from .benchmarks import BENCHMARKS
+
+    return ((name, benchmark.about) for name, benchmark in BENCHMARKS.items())
+
+
+def _recipes() -> Lines:
+    from .training.config import read_yaml, recipe_names
+
+    return ((name, f"{read_yaml(name)['model']}") for name in recipe_names())
+
+
+KINDS: dict[str, Callable[[], Lines]] = {
+    "sources": _sources,
+    "tasks": _tasks,
+    "rewards": _rewards,
+    "engines": _engines,
+    "benchmarks": _benchmarks,
+    "recipes": _recipes,
+}
+
+
+def catalog(kind: str | None = None) -> str:
+    """The names of one kind, or of all, as text. Raises `InputError` for an unknown kind."""
+    kinds = list(KINDS) if kind is None else [kind]
+    parts = []
+    for name in kinds:
+        lines = "\n".join(f"  {entry:<28} {about}" for entry, about in lookup("kind", name, KINDS)())
+        parts.append(f"{name}\n{lines}")
+    return "\n\n".join(parts)

@@ -1,0 +1,276 @@
+"""The command line: one function a command, each body one call. Errors become one line and an exit code here.
+
+Exit codes: 0 done, 1 failed, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import InputError, SifError
+
+app = typer.Typer(
+    name="sifthinker",
+    help="Teach vision-language models to look before they answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Out = Annotated[Path, typer.Option(help="Folder to write.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that work in parallel.")]
+FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def main() -> None:
+    """Run a command; a user's mistake ends in one line on standard error, never in a traceback."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line `arguments` and return the exit code."""
+    try:
+        app(args=arguments)
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 0
+    except InputError as error:
+        return _fail(2, str(error))
+    except SifError as error:
+        return _fail(1, str(error))
+    except KeyboardInterrupt:
+        return _fail(130, "interrupted; commands with --resume go on from where they were")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return _fail(2, f"disk full while writing {error.filename or 'output'}: free some space and run again")
+        raise
+    return 0
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _print(result: dict[str, Any], as_json: bool, text: str) -> None:
+    print(json.dumps(result) if as_json else text)
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs/demo"),
+    samples: Annotated[int, typer.Option(min=8, help="Training scenes.")] = 6000,
+    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 600,
+    grpo_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of GRPO-SIF.")] = 60,
+    items: Annotated[int, typer.Option(min=1, help="Held-out scenes of each evaluation.")] = 200,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option(help="Go on with a demo that was interrupted.")] = False,
+) -> None:
+    """The whole path on this machine, no GPU, no network: data, warm-up, GRPO-SIF, evaluation, report."""
+    from .demo import DemoConfig, demo
+
+    demo(DemoConfig(str(out), samples, sft_steps, grpo_steps, items, seed), resume=resume)
+
+
+@app.command()
+def think(
+    image: Path,
+    question: str,
+    model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, or scripted:FILE.")],
+    depth: Annotated[str, typer.Option(help="auto (estimate), none, a depth file, or a depth model.")] = "auto",
+    depth_encoding: Annotated[str | None, typer.Option(help="What the numbers in the depth file mean: mm, ...")] = None,
+    out: Out = Path("runs/think"),
+    max_tokens: Annotated[int, typer.Option(help="Tokens of the reply at most.")] = 2048,
+    as_json: Json = False,
+) -> None:
+    """One photo and one question: the trace, a drawn picture, a page."""
+    from .think import think
+
+    result = think(image, question, model, depth=depth, depth_encoding=depth_encoding, out=out, max_tokens=max_tokens)
+    files = "\n".join(f"  {name}" for name in result["files"])
+    faults = "".join(f"\n  fault: {f['kind']}: {f['message']}" for f in result["trace"]["faults"])
+    _print(result, as_json, f"answer: {result['trace']['answer']}{faults}\n{files}")
+
+
+@app.command()
+def build(
+    source: Annotated[str, typer.Argument(help="KIND:PATH; see `sifthinker list sources`.")],
+    out: Out,
+    images: Annotated[Path | None, typer.Option(help="Folder in which the photos lie.")] = None,
+    depth: Annotated[str, typer.Option(help="source (what the source has), none, a folder, or a depth model.")] = "source",
+    depth_encoding: Annotated[str | None, typer.Option(help="Encoding of the depth files in that folder.")] = None,
+    annotator: Annotated[str, typer.Option(help="template, or MODEL@URL of an OpenAI-compatible server.")] = "template",
+    limit: Annotated[int | None, typer.Option(help="Read the first so many rows.")] = None,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option(help="Go on with an interrupted build.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a SIF data set from boxes."""
+    from .datagen.build import build
+
+    manifest = build(
+        source, out, images=images, depth=depth, depth_encoding=depth_encoding, annotator=annotator, limit=limit,
+        seed=seed, resume=resume,
+    )  # fmt: skip
+    _print(manifest, as_json, _counts(manifest, out))
+
+
+@app.command()
+def scenes(
+    out: Out,
+    n: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 1000,
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated tasks; see `sifthinker list tasks`.")] = None,
+    objects: Annotated[str, typer.Option(help="Objects in a scene, FROM-TO.")] = "1-3",
+    size: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT.")] = "96x96",
+    seed: Seed = 0,
+    workers: Workers = 2,
+    resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make generated scenes with exact questions."""
+    from .datagen.build import build_scenes
+
+    manifest = build_scenes(
+        out, n, seed=seed, tasks=tasks.split(",") if tasks else None, objects=_pair(objects, "-", "objects"),
+        size=_pair(size, "x", "size"), workers=workers, resume=resume,
+    )  # fmt: skip
+    _print(manifest, as_json, _counts(manifest, out))
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(help="Data set folder, config file or recipe.")],
+    limit: Annotated[int, typer.Option(min=1, help="Rows to look at.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="Where to write the contact sheet.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Dry run before training: lengths, rewards of gold and of corrupted traces, plan, contact sheet."""
+    from .training.check import check, summary
+
+    result = check(target, limit=limit, out=out)
+    _print(result, as_json, summary(result))
+    if not result["ready"]:
+        raise typer.Exit(1)
+
+
+@app.command(context_settings=FLAGS)
+def sft(context: typer.Context, config: Annotated[str, typer.Argument(help="YAML file or recipe.")]) -> None:
+    """Warm-up on gold traces. Any field of the config is overridden with --field VALUE."""
+    from .training.config import parse_flags, read_yaml
+    from .training.sft import train
+
+    train({**read_yaml(config), **parse_flags(context.args)})
+
+
+@app.command(context_settings=FLAGS)
+def grpo(context: typer.Context, config: Annotated[str, typer.Argument(help="YAML file or recipe.")]) -> None:
+    """GRPO-SIF. Any field of the config is overridden with --field VALUE."""
+    from .training.config import parse_flags, read_yaml
+    from .training.grpo import train
+
+    train({**read_yaml(config), **parse_flags(context.args)})
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="Folder of a LoRA adapter.")],
+    out: Out,
+) -> None:
+    """Merge an adapter into its base: one plain model folder."""
+    from .training.merge import merge
+
+    print(merge(adapter, out))
+
+
+@app.command(name="eval")
+def evaluate(
+    model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, or scripted:FILE.")],
+    benchmark: Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")] = "scenes",
+    out: Out = Path("runs/eval"),
+    limit: Annotated[int | None, typer.Option(help="Take the first so many items.")] = None,
+    n: Annotated[int, typer.Option(help="Items of a generated benchmark.")] = 200,
+    seed: Seed = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
+    max_tokens: Annotated[int, typer.Option(help="Tokens of a reply at most.")] = 1024,
+    temperature: float = 0.0,
+    max_pixels: Annotated[int | None, typer.Option(help="Pixels of one picture at most; default: the model's.")] = None,
+    resume: Annotated[bool, typer.Option(help="Keep the replies that are there.")] = True,
+    allow_failed: Annotated[bool, typer.Option(help="Exit 0 although some requests failed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a benchmark into a run folder: answers, focus, depth, valid traces, each with a 95% interval."""
+    from .evaluate import evaluate, summary
+
+    result = evaluate(
+        model, benchmark, out, limit=limit, n=n, seed=seed, batch_size=batch_size, max_tokens=max_tokens,
+        temperature=temperature, max_pixels=max_pixels, resume=resume, allow_failed=allow_failed,
+    )  # fmt: skip
+    _print(result, as_json, summary(result))
+    if result["n_failed"] and not allow_failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def score(run: Path, as_json: Json = False) -> None:
+    """Grade the replies of a run folder again, without the model."""
+    from .evaluate import score, summary
+
+    result = score(run)
+    _print(result, as_json, summary(result))
+
+
+@app.command()
+def compare(
+    a: Path,
+    b: Path,
+    force: Annotated[bool, typer.Option(help="Compare although prompts or items differ.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Paired comparison of two run folders: difference, interval, exact McNemar test."""
+    from .evaluate import compare, comparison_summary
+
+    result = compare(a, b, force=force)
+    _print(result, as_json, comparison_summary(result))
+
+
+@app.command()
+def report(run: Path, out: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None) -> None:
+    """Turn run folders into one self-contained HTML page."""
+    from .report import report
+
+    print(report(run, out))
+
+
+@app.command(name="list")
+def list_(kind: Annotated[str | None, typer.Argument(help="sources, tasks, rewards, engines, benchmarks, recipes.")] = None) -> None:
+    """Sources, tasks, rewards, engines, benchmarks and recipes, one line each."""
+    from .catalog import catalog
+
+    print(catalog(kind))
+
+
+def _counts(manifest: dict[str, Any], out: Path) -> str:
+    reasons = "".join(f"\n  {n:6d} {reason}" for reason, n in sorted(manifest["rejects_by_reason"].items()))
+    return f"{out}: read {manifest['read']}, kept {manifest['kept']}, rejected {manifest['rejected']}{reasons}"
+
+
+def _pair(text: str, separator: str, name: str) -> tuple[int, int]:
+    first, _, second = text.partition(separator)
+    if not (first.isdecimal() and (second or first).isdecimal()):
+        raise InputError(f"--{name} {text}: expected two whole numbers, such as 2{separator}4")
+    low, high = int(first), int(second or first)
+    if low < 1 or high < 1:
+        raise InputError(f"--{name} {text}: both numbers must be at least 1")
+    return low, high
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The whole path at small scale on one machine: data, warm-up, GRPO-SIF, evaluation, report.
+
+Every stage is the same call that its command makes; nothing here trains, scores or draws by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .records import atomic_write, read_rows
+
+GRPO_SHARE = 40
+"""One GRPO scene for so many training scenes: few, so that each is visited several times and progress can act."""
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Sizes of the demo; the defaults fit two cores and ten minutes."""
+
+    out: str
+    samples: int
+    sft_steps: int
+    grpo_steps: int
+    items: int
+    seed: int = 0
+
+
+def demo(config: DemoConfig, resume: bool = False) -> Path:
+    """Run the stages that are not finished yet and print the table; returns the path of the report.
+
+    Raises `InputError` when `config.out` holds something and `resume` is false.
+    """
+    from .datagen.build import build_scenes
+    from .evaluate import evaluate
+    from .report import print_table, report
+    from .training import grpo, sft
+    from .training.config import read_yaml
+    from .training.tiny import TinyConfig, build_tiny
+
+    out = Path(config.out)
+    if out.exists() and any(out.iterdir()) and not resume:
+        raise InputError(f"{out} is not empty: give --resume to go on with it, or another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    run = _Stages(out)
+
+    def scenes(name: str, n: int, seed: int) -> Callable[[], Any]:
+        return lambda: build_scenes(out / "data" / name, n, seed=seed, workers=2, resume=True)
+
+    def training(stage: Any, recipe: str, steps: int, **paths: Path) -> Callable[[], Any]:
+        values = {**read_yaml(recipe), "max_steps": steps, "seed": config.seed, "resume": True}
+        values |= {name: str(path) for name, path in paths.items()}
+        return lambda: stage.train(values)
+
+    def evaluation(model: Path, name: str) -> Callable[[], Any]:
+        return lambda: evaluate(str(model), "scenes", out / "eval" / name, n=config.items, seed=config.seed, max_tokens=192)
+
+    train_data, grpo_data = out / "data" / "train", out / "data" / "grpo"
+    base, warm, tuned = out / "base", out / "sft", out / "grpo"
+    grpo_scenes = max(8, config.samples // GRPO_SHARE)
+    run("1/8 training scenes", scenes("train", config.samples, config.seed + 1))
+    run("2/8 scenes for GRPO-SIF", scenes("grpo", grpo_scenes, config.seed + 2))
+    run("3/8 a small model of the Qwen2.5-VL architecture", lambda: _fresh(base, build_tiny, train_data, config.seed, TinyConfig))
+    run("4/8 evaluation of the base model", evaluation(base, "base"))
+    run("5/8 warm-up (SFT on gold traces)", training(sft, "tiny-sft", config.sft_steps, model=base, data=train_data, out=warm))
+    run("6/8 evaluation after the warm-up", evaluation(warm, "sft"))
+    run("7/8 GRPO-SIF", training(grpo, "tiny-grpo", config.grpo_steps, model=warm, data=grpo_data, out=tuned))
+    run("8/8 evaluation after GRPO-SIF", evaluation(tuned, "grpo"))
+    page = report(out)
+    print(print_table(out))
+    print(f"report: {page.resolve()}")
+    return page
+
+
+def _fresh(folder: Path, build_tiny: Any, data: Path, seed: int, config: Any) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)  # torn by a kill in the middle of saving
+    return build_tiny(folder, texts(data), config(seed=seed))
+
+
+def texts(data: Path) -> Iterator[str]:
+    """Questions, answers and traces of a data set, from which a tokenizer learns its words."""
+    for row in read_rows(data):
+        yield row["question"]
+        yield row["answer"]
+        yield from (message["content"] for message in row["completion"])
+
+
+class _Stages:
+    """Runs stages in order, says which and how long, and skips those that an earlier run finished."""
+
+    def __init__(self, out: Path) -> None:
+        self.file = out / "stages.json"
+        self.done: dict[str, float] = json.loads(self.file.read_text()) if self.file.exists() else {}
+
+    def __call__(self, name: str, stage: Callable[[], Any]) -> None:
+        if name in self.done:
+            print(f"== {name}: done before", flush=True)
+            return
+        print(f"== {name}", flush=True)
+        start = time.perf_counter()
+        stage()
+        self.done[name] = round(time.perf_counter() - start, 1)
+        atomic_write(self.file, json.dumps(self.done, indent=2))
+        print(f"   {self.done[name]:.0f} s", flush=True)
