@@ -1,0 +1,140 @@
+"""From judged items to metrics. Pure: the input is the records of `items.jsonl`, nothing else is looked at.
+
+    answer_accuracy   sum of values / (scored + unparsed); a reply without an answer counts 0, a failed request does not count
+    hiou              mean HIoU of the last area and the gold boxes; a reply without boxes counts 0
+    depth_error       mean over items of the mean |stated depth - true mean depth| over the boxes that are not the whole image;
+                      items that state no such depth do not enter, `counts` says how many did; lower is better
+    valid_rate        share of replies without faults
+    rewards           mean of every reward, over the items that it can judge
+
+Each is {"value", "low", "high"} with a 95 % interval over units (photo, scene or group); null where nothing could be
+measured. Which reply earns which value is decided in `evaluate` and `benchmarks`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .statistics import compare_paired, estimate
+
+Item = dict[str, Any]
+
+SCHEMA = 1
+
+HEADLINE = ("answer_accuracy", "hiou", "depth_error", "valid_rate")
+"""The metrics that others rely on, in the order of tables."""
+
+LOWER_IS_BETTER = frozenset({"depth_error"})
+
+_FIELDS = {
+    "answer_accuracy": "value",
+    "answer_accuracy_lenient": "lenient",
+    "hiou": "hiou",
+    "depth_error": "depth_error",
+    "valid_rate": "valid",
+}
+
+
+def metrics_of(items: Sequence[Item]) -> dict[str, Any]:
+    """The content of `metrics.json` (without what the run itself says): metrics, counts, baselines, tasks."""
+    answered = [i for i in items if i["outcome"] != "failed"]
+    failed = len(items) - len(answered)
+    found: dict[str, Any] = {"schema": SCHEMA, "n": len(items)}
+    for name, field in _FIELDS.items():
+        found[name] = _mean(answered, field)
+    reward_names = list(dict.fromkeys(name for i in answered for name in i["rewards"]))
+    found["rewards"] = {
+        name: _mean([{"x": i["rewards"].get(name), "group_id": i["group_id"]} for i in answered], "x")
+        for name in reward_names
+    }
+    outcomes = Counter(i["outcome"] for i in items)
+    found |= {
+        "n_scored": outcomes["scored"],
+        "n_unparsed": outcomes["unparsed"],
+        "n_failed": failed,
+        "n_no_gold": outcomes["no_gold"],
+        "unparsed": _reasons(items, "unparsed"),
+        "failed": _reasons(items, "failed"),
+        "faults": dict(Counter(kind for i in answered for kind in sorted(set(i["faults"]))).most_common()),
+        "counts": {name: sum(i[field] is not None for i in answered) for name, field in _FIELDS.items()},
+        "bounds": _bounds(items) if failed else None,
+        "complete": failed == 0,
+        "baselines": _baselines(answered),
+        "tasks": {task: _task([i for i in items if i["task"] == task]) for task in sorted({i["task"] for i in items})},
+    }
+    return found
+
+
+def compare_items(first: Sequence[Item], second: Sequence[Item]) -> dict[str, Any]:
+    """Second minus first, metric by metric, on the items that both answered; joined on the item's id.
+
+    A metric enters where both runs have it: {"difference": {"value", "low", "high"}, "wins", "losses", "p", "n"}.
+    """
+    before = {i["item_id"]: i for i in first if i["outcome"] != "failed"}
+    pairs = [(before[i["item_id"]], i) for i in second if i["outcome"] != "failed" and i["item_id"] in before]
+    found = {name: _paired(pairs, lambda i, f=field: i[f]) for name, field in _FIELDS.items()}
+    names = list(dict.fromkeys(name for pair in pairs for i in pair for name in i["rewards"]))
+    found["rewards"] = {name: _paired(pairs, lambda i, r=name: i["rewards"].get(r)) for name in names}
+    return found
+
+
+def _paired(pairs: Sequence[tuple[Item, Item]], of: Any) -> dict[str, Any]:
+    both = [(float(of(a)), float(of(b)), a["group_id"]) for a, b in pairs if of(a) is not None and of(b) is not None]
+    result = compare_paired([a for a, _, _ in both], [b for _, b, _ in both], [unit for _, _, unit in both])
+    return {
+        "difference": result.difference.to_json(),
+        "wins": result.wins,
+        "losses": result.losses,
+        "p": result.p,
+        "n": len(both),
+    }
+
+
+def _mean(items: Iterable[Item], field: str) -> dict[str, float | None]:
+    found = [(float(i[field]), i["group_id"]) for i in items if i[field] is not None]
+    return estimate([value for value, _ in found], [unit for _, unit in found]).to_json()
+
+
+def _reasons(items: Iterable[Item], outcome: str) -> dict[str, int]:
+    return dict(Counter(i["reason"] for i in items if i["outcome"] == outcome).most_common())
+
+
+def _bounds(items: Sequence[Item]) -> list[float] | None:
+    """Accuracy over all items if every failed one were wrong, and if every one were right."""
+    values = [i["value"] for i in items if i["value"] is not None]
+    failed = sum(i["outcome"] == "failed" for i in items)
+    n = len(values) + failed
+    return [sum(values) / n, (sum(values) + failed) / n] if n else None
+
+
+def _baselines(items: Sequence[Item]) -> dict[str, float | None]:
+    """What the metrics are worth without looking: the best constant answer of each task, chance, the whole image."""
+    whole = [i["hiou_whole"] for i in items if i["hiou_whole"] is not None]
+    chances = [1 / len(i["choices"]) for i in items if i["choices"] and i["value"] is not None]
+    right = [_constant([i for i in items if i["task"] == task]) for task in {i["task"] for i in items}]
+    n = sum(count for _, count in right)
+    all_choices = bool(chances) and len(chances) == n
+    return {
+        "constant_answer": sum(hits for hits, _ in right) / n if n else None,
+        "chance": sum(chances) / len(chances) if all_choices else None,
+        "whole_image_hiou": sum(whole) / len(whole) if whole else None,
+    }
+
+
+def _constant(items: Iterable[Item]) -> tuple[int, int]:
+    """How often the most common gold answer is right, of how many."""
+    golds = Counter(i["gold_label"] for i in items if i["gold_label"])
+    return max(golds.values(), default=0), golds.total()
+
+
+def _task(items: Sequence[Item]) -> dict[str, Any]:
+    answered = [i for i in items if i["outcome"] != "failed"]
+    hits, n = _constant(answered)
+    return {
+        "n": len(items),
+        "answer_accuracy": _mean(answered, "value"),
+        "hiou": _mean(answered, "hiou"),
+        "constant_answer": hits / n if n else None,
+    }

@@ -1,0 +1,186 @@
+"""The scene model: what stands where, how it is lit, who looks at it.
+
+World frame: metres, right-handed, +z up, the floor at z = 0. Camera frame: OpenCV axes, +x right, +y down,
++z forward. Angles are degrees. Everything is a frozen value; `Scene.to_json` and `Scene.from_json` are exact inverses.
+
+Where objects are placed is `layout`'s business, what they look like `render`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..geometry import Size
+
+Vector = tuple[float, float, float]
+Matrix = tuple[Vector, Vector, Vector]
+Floats = NDArray[np.float64]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SceneObject:
+    """A solid in the scene.
+
+    shape: a key of `shapes.SHAPES`. color: its name in words. rgb: the sRGB color it is painted in, each in [0, 1].
+    size: full extents along its own x, y, z axes, metres. position: center of its oriented box, metres.
+    yaw_deg: turn about the vertical axis, counter-clockwise seen from above.
+    """
+
+    shape: str
+    color: str
+    rgb: Vector
+    size: Vector
+    position: Vector
+    yaw_deg: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """Color and shape, for example "red cube"."""
+        return f"{self.color} {self.shape}"
+
+    @property
+    def rotation(self) -> Floats:
+        """Own axes -> world axes, shape (3, 3)."""
+        return turn(self.yaw_deg)
+
+    def corners(self) -> Floats:
+        """The eight corners of the oriented box in the world, shape (8, 3)."""
+        signs = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+        return signs * self.size @ self.rotation.T + self.position
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A rectangular room that closes the scene, so that every ray of a camera inside of it ends on something.
+
+    center: middle of the floor (x, y). size: width, depth, height in metres. yaw_deg: turn about the vertical axis.
+    floor_rgb, wall_rgb: sRGB. texture: pattern of the floor, a key of `render.TEXTURES`.
+    """
+
+    center: tuple[float, float]
+    size: Vector
+    yaw_deg: float
+    floor_rgb: Vector
+    wall_rgb: Vector
+    texture: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """A small round lamp. position in metres; power: light on a surface that faces it; ambient: light from everywhere;
+    radius in metres: how soft shadows are."""
+
+    position: Vector
+    power: float = 0.8
+    ambient: float = 0.3
+    radius: float = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A pinhole camera with square pixels and the principal point in the middle.
+
+    position: metres. rotation: rows are the camera's right, down and forward axes in the world, so that
+    p_camera = rotation @ (p_world - position). fov_deg: horizontal field of view.
+    """
+
+    position: Vector
+    rotation: Matrix
+    fov_deg: float
+
+    @classmethod
+    def look_at(cls, position: ArrayLike, target: ArrayLike, fov_deg: float, roll_deg: float = 0.0) -> Camera:
+        """A camera at `position` that looks at `target`, upright, then rolled about its forward axis.
+
+        Raises `ValueError` when it would look straight up or down, where "upright" means nothing.
+        """
+        forward = np.asarray(target, dtype=float) - np.asarray(position, dtype=float)
+        right = np.cross(forward, (0.0, 0.0, 1.0))
+        if np.linalg.norm(right) < 1e-9:
+            raise ValueError("look_at: position and target are on one vertical line")
+        forward, right = forward / np.linalg.norm(forward), right / np.linalg.norm(right)
+        down = np.cross(forward, right)
+        c, s = math.cos(math.radians(roll_deg)), math.sin(math.radians(roll_deg))
+        axes = np.stack([c * right + s * down, c * down - s * right, forward])
+        return cls(_vector(position), tuple(_vector(axis) for axis in axes), float(fov_deg))  # type: ignore[arg-type]
+
+    def focal_px(self, size: Size) -> float:
+        """Focal length in pixels of a picture of `size` (width, height)."""
+        return size[0] / 2 / math.tan(math.radians(self.fov_deg) / 2)
+
+    def to_camera(self, points: ArrayLike) -> Floats:
+        """World points, shape (n, 3), in camera axes; column 2 is z-depth."""
+        return (np.asarray(points, dtype=float) - self.position) @ np.asarray(self.rotation).T
+
+    def project(self, points: ArrayLike, size: Size) -> Floats:
+        """Pixel coordinates (x right, y down, origin at the top left corner), shape (n, 2); nan behind the camera."""
+        x, y, z = self.to_camera(points).T
+        z = np.where(z > 1e-9, z, np.nan)
+        focal = self.focal_px(size)
+        return np.stack([size[0] / 2 + focal * x / z, size[1] / 2 + focal * y / z], axis=1)
+
+    def rays(self, pixels: ArrayLike, size: Size) -> Floats:
+        """Directions in camera axes through pixel coordinates, shape (n, 3), scaled to z = 1: a ray's length is z-depth."""
+        p = np.asarray(pixels, dtype=float)
+        flat = (p - np.array(size) / 2) / self.focal_px(size)
+        return np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Objects in a lit room, and the cameras that look at them."""
+
+    objects: tuple[SceneObject, ...]
+    room: Room
+    light: Light
+    cameras: tuple[Camera, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers."""
+        return {"schema": SCHEMA, **_plain(asdict(self))}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Scene:
+        """Inverse of `to_json`. Raises `InputError` for another schema and for missing or unknown fields."""
+        if data.get("schema") != SCHEMA:
+            raise InputError(f"scene has schema {data.get('schema')!r}, this version reads {SCHEMA}")
+        try:
+            return cls(
+                tuple(SceneObject(**_frozen(o)) for o in data["objects"]),
+                Room(**_frozen(data["room"])),
+                Light(**_frozen(data["light"])),
+                tuple(Camera(**_frozen(c)) for c in data["cameras"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(f"not a scene: {error}") from error
+
+
+def turn(yaw_deg: float) -> Floats:
+    """Rotation about the vertical axis, shape (3, 3)."""
+    c, s = math.cos(math.radians(yaw_deg)), math.sin(math.radians(yaw_deg))
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def _vector(values: ArrayLike) -> Vector:
+    x, y, z = np.asarray(values, dtype=float).tolist()
+    return x, y, z
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _frozen(v) for k, v in value.items()}
+    return tuple(_frozen(v) for v in value) if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,250 @@
+"""A scene and a camera -> a `View`: RGB, metric depth, instance masks, boxes, visible fractions.
+
+Rays are cast by Embree against each object's unit mesh in the object's own axes, only where its oriented box
+projects; the nearest hit of each pixel wins. So the same rays give what each object would show alone, and
+with it the visible fraction. Shading: a small lamp (Lambert, a soft highlight on objects, shadow rays to points
+on the lamp), light from everywhere, painted in linear light; pixels on edges are sampled four times.
+
+Textures on objects, reflections, lenses with distortion, and photoreal renderers are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..depth import DepthMap
+from ..geometry import Box, Size
+from .model import Camera, Floats, Light, Room, Scene, SceneObject, turn
+from .shapes import unit_mesh
+
+GAMMA = 2.2
+SHADOW_RAYS = 4
+"""Shadow rays of each sample, to points on the lamp."""
+EDGE = 0.06
+"""Pixels that differ from a neighbor by more than this (in any sRGB channel, of 1) are sampled four times."""
+HIGHLIGHT, SHARPNESS = 0.22, 24.0
+LIFT_M = 1e-4
+"""Shadow rays start this far above the surface, so that it does not shadow itself."""
+
+TEXTURES: dict[str, Callable[[Floats, Floats], NDArray[np.bool_]]] = {
+    "plain": lambda x, y: np.zeros(x.shape, dtype=bool),
+    "checker": lambda x, y: (np.floor(x / 0.6) + np.floor(y / 0.6)) % 2 > 0,
+    "planks": lambda x, y: np.floor(x / 0.35) % 2 > 0,
+}
+"""Where the floor is a shade darker, from the metres along the room's own axes."""
+TEXTURE_SHADE = 0.82
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What one camera sees. Arrays have shape (height, width); values are those at pixel centers.
+
+    image: uint8, shape (height, width, 3). depth: z-depth in metres (distance along the camera's forward axis, not
+    along the ray), valid everywhere inside of a room. instances: index into `scene.objects`, -1 for the room.
+    visible: for each object, pixels where it is seen / pixels where it would be seen if it were alone; 0.0 if out of
+    frame. boxes: the pixels of each object as a unit box, edges on pixel edges; None where nothing of it is seen.
+    """
+
+    scene: Scene
+    camera: Camera
+    image: NDArray[np.uint8]
+    depth: DepthMap
+    instances: NDArray[np.int16]
+    visible: tuple[float, ...]
+    boxes: tuple[Box | None, ...]
+
+    @property
+    def size(self) -> Size:
+        """(width, height) in pixels."""
+        return self.depth.size
+
+    @cached_property
+    def centers(self) -> Floats:
+        """Object centers in camera axes, metres, shape (n, 3)."""
+        return self.camera.to_camera([o.position for o in self.scene.objects])
+
+    @cached_property
+    def columns(self) -> Floats:
+        """Where the object centers project horizontally: 0 left edge, 1 right edge; shape (n,)."""
+        return self.camera.project([o.position for o in self.scene.objects], self.size)[:, 0] / self.size[0]
+
+    @cached_property
+    def nearness(self) -> tuple[float | None, ...]:
+        """Relative depth of each object's box, as traces give it: mean over the box, 0 nearest, 1 farthest."""
+        relative = self.depth.relative()
+        return tuple(None if box is None else relative.box_mean(box.quantized()) for box in self.boxes)
+
+
+def render(scene: Scene, size: Size, camera: int = 0, smooth: bool = True) -> View:
+    """Render a scene as one of its cameras sees it, at `size` (width, height) in pixels.
+
+    smooth: sample edges four times (anti-aliasing of the photo; depth, masks and boxes are those of pixel centers
+    either way). Raises `InputError` when trimesh or embreex are missing or a shape is unknown.
+    """
+    eye = scene.cameras[camera]
+    width, height = size
+    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    pixels = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    hits = _cast(scene, eye, pixels, size)
+    color = _shade(scene, eye, hits).reshape(height, width, 3)
+    if smooth:
+        _refine(scene, eye, size, color)
+    instances = hits.owner.reshape(height, width)
+    seen = np.bincount(hits.owner[hits.owner >= 0], minlength=len(scene.objects))
+    visible = tuple(float(s / a) if a else 0.0 for s, a in zip(seen, hits.alone, strict=True))
+    boxes = tuple(_mask_box(instances == index) for index in range(len(scene.objects)))
+    depth = DepthMap(hits.depth.reshape(height, width), metric=True)
+    image = np.rint(color * 255).astype(np.uint8)
+    return View(scene, eye, image, depth, instances.astype(np.int16), visible, boxes)
+
+
+# --- rays --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """depth (n,), owner (n,) -1 for the room, points (n, 3) and unit normals (n, 3) in the world, alone: hits of each
+    object if the others were not there."""
+
+    depth: Floats
+    owner: NDArray[np.int64]
+    points: Floats
+    normals: Floats
+    alone: tuple[int, ...]
+
+
+def _own_axes(rotation: Floats, position: Floats, size: Floats, points: Floats, directions: Floats) -> tuple[Floats, Floats]:
+    """World points and directions in the axes of a box's unit cube."""
+    return (points - position) @ rotation / size, directions @ rotation / size
+
+
+def _placed(thing: SceneObject | Room) -> tuple[Floats, Floats, Floats]:
+    """Rotation (own axes -> world), center and size of the oriented box of an object or a room."""
+    if isinstance(thing, Room):
+        return turn(thing.yaw_deg), np.array([*thing.center, thing.size[2] / 2]), np.array(thing.size)
+    return thing.rotation, np.array(thing.position), np.array(thing.size)
+
+
+def _cast(scene: Scene, camera: Camera, pixels: Floats, size: Size) -> _Hits:
+    """The first thing behind each pixel coordinate."""
+    directions = camera.rays(pixels, size) @ np.asarray(camera.rotation)
+    eye = np.asarray(camera.position)
+    rotation, center, extent = _placed(scene.room)
+    start, along = _own_axes(rotation, center, extent, eye, directions)
+    first = unit_mesh("room").cast(np.broadcast_to(start, along.shape), along)
+    depth, owner = first.t, np.full(len(pixels), -1)
+    normals = -first.normals / extent @ rotation.T
+    alone = []
+    for index, thing in enumerate(scene.objects):
+        near = _may_show(thing, camera, pixels, size)
+        rotation, center, extent = _placed(thing)
+        start, along = _own_axes(rotation, center, extent, eye, directions[near])
+        hits = unit_mesh(thing.shape).cast(np.broadcast_to(start, along.shape), along)
+        alone.append(int(np.isfinite(hits.t).sum()))
+        wins = hits.t < depth[near]
+        pick = near[wins]
+        depth[pick], owner[pick] = hits.t[wins], index
+        normals[pick] = hits.normals[wins] / extent @ rotation.T
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    points = eye + directions * np.where(np.isfinite(depth), depth, 0.0)[:, None]
+    return _Hits(depth, owner, points, normals, tuple(alone))
+
+
+def _may_show(thing: SceneObject, camera: Camera, pixels: Floats, size: Size) -> NDArray[np.int64]:
+    """Indices of the pixels in the rectangle around the projected oriented box; all if part of it is behind the camera."""
+    corners = camera.project(thing.corners(), size)
+    if np.isnan(corners).any():
+        return np.arange(len(pixels))
+    return np.flatnonzero(((pixels >= corners.min(axis=0)) & (pixels <= corners.max(axis=0))).all(axis=1))
+
+
+def _mask_box(mask: NDArray[np.bool_]) -> Box | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    height, width = mask.shape
+    return Box(columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
+
+
+# --- light -------------------------------------------------------------------------------------------------------
+
+
+def _shade(scene: Scene, camera: Camera, hits: _Hits) -> Floats:
+    """sRGB of each hit, shape (n, 3), in [0, 1]."""
+    light = scene.light
+    to_lamp = np.asarray(light.position) - hits.points
+    distance = np.linalg.norm(to_lamp, axis=1)
+    to_lamp /= distance[:, None]
+    facing = np.maximum((hits.normals * to_lamp).sum(axis=1), 0.0)
+    lit = facing * _lamp_share(scene, hits, facing) / (1 + (distance / 5) ** 2)
+    sky = light.ambient * (0.75 + 0.25 * hits.normals[:, 2])
+    paint = _paint(scene, hits) ** GAMMA * (sky + 1.6 * light.power * lit)[:, None]
+    on_object = np.flatnonzero((hits.owner >= 0) & (lit > 0))
+    to_eye = np.asarray(camera.position) - hits.points[on_object]
+    half = to_lamp[on_object] + to_eye / np.linalg.norm(to_eye, axis=1, keepdims=True)
+    half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-12)
+    gloss = (hits.normals[on_object] * half).sum(axis=1).clip(min=0) ** SHARPNESS
+    paint[on_object] += (HIGHLIGHT * gloss * np.sqrt(lit[on_object]))[:, None]
+    return paint.clip(0, 1) ** (1 / GAMMA)
+
+
+def _paint(scene: Scene, hits: _Hits) -> Floats:
+    """The sRGB color that each hit is painted in, before light."""
+    room = scene.room
+    table = np.array([o.rgb for o in scene.objects] + [room.wall_rgb])
+    paint = table[hits.owner]
+    floor = np.flatnonzero((hits.owner < 0) & (hits.normals[:, 2] > 0.9))
+    local = (hits.points[floor] - np.array([*room.center, 0.0])) @ turn(room.yaw_deg)
+    dark = TEXTURES[room.texture](local[:, 0], local[:, 1])
+    paint[floor] = np.where(dark, TEXTURE_SHADE, 1.0)[:, None] * np.array(room.floor_rgb)
+    return paint
+
+
+def _lamp_points(light: Light) -> Floats:
+    """Points on the lamp, shape (SHADOW_RAYS, 3)."""
+    angle = 2 * np.pi * (np.arange(SHADOW_RAYS) + 0.5) / SHADOW_RAYS
+    ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(SHADOW_RAYS)], axis=1)
+    return np.asarray(light.position) + light.radius * ring
+
+
+def _lamp_share(scene: Scene, hits: _Hits, facing: Floats) -> Floats:
+    """Share of the lamp that each hit sees, in [0, 1]."""
+    start = hits.points + LIFT_M * hits.normals
+    shadow = np.zeros(len(start))
+    for lamp in _lamp_points(scene.light):
+        blocked = facing <= 0
+        for thing in scene.objects:
+            rotation, center, extent = _placed(thing)
+            near = np.flatnonzero(~blocked & _passes(start, lamp, center, float(np.linalg.norm(extent)) / 2))
+            own, along = _own_axes(rotation, center, extent, start[near], lamp - start[near])
+            blocked[near] |= unit_mesh(thing.shape).blocks(own, along)
+        shadow += blocked
+    return 1 - shadow / SHADOW_RAYS
+
+
+def _passes(start: Floats, end: Floats, center: Floats, radius: float) -> NDArray[np.bool_]:
+    """Whether the way from each start to `end` comes within `radius` of `center`."""
+    way, off = end - start, center - start
+    t = ((way * off).sum(axis=1) / (way * way).sum(axis=1)).clip(0, 1)
+    miss = off - t[:, None] * way
+    return (miss * miss).sum(axis=1) < radius**2
+
+
+def _refine(scene: Scene, camera: Camera, size: Size, color: Floats) -> None:
+    """Sample the pixels on edges of `color` four times, in place."""
+    edge = np.zeros(color.shape[:2], dtype=bool)
+    down, right = (np.abs(np.diff(color, axis=axis)).max(axis=2) > EDGE for axis in (0, 1))
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= right
+    edge[:, :-1] |= right
+    rows, columns = np.nonzero(edge)
+    offsets = np.array([(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)])
+    samples = (np.stack([columns, rows], axis=1)[:, None] + offsets).reshape(-1, 2)
+    shades = _shade(scene, camera, _cast(scene, camera, samples, size)).reshape(-1, 4, 3)
+    color[rows, columns] = (shades**GAMMA).mean(axis=1) ** (1 / GAMMA)
