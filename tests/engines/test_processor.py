@@ -23,7 +23,9 @@ TYPES = sorted(PATCH)
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Path]:
     root = tmp_path_factory.mktemp("models")
     return {
-        (kind, stock): save_tiny_qwen(root / f"{kind}-{stock}", kind, stock) for kind in TYPES for stock in (False, True)
+        (kind, stock): save_tiny_qwen(root / f"{kind}-{stock}", kind, stock)
+        for kind in TYPES
+        for stock in (False, True)
     }
 
 
@@ -139,7 +141,11 @@ def test_text_only_model_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("./gone/away", "no such folder"), ("/gone", "no such folder"), ("nobody/nothing", "no such folder here, and the hub")],
+    [
+        ("./gone/away", "no such folder"),
+        ("/gone", "no such folder"),
+        ("nobody/nothing", "no such folder here, and the"),
+    ],
 )
 def test_missing_models_are_one_clear_line(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

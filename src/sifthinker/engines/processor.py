@@ -157,10 +157,11 @@ def model_config(path: str | Path) -> PreTrainedConfig:
     return config
 
 
-def load_model(path: str | Path, dtype: Any = None, **options: Any) -> PreTrainedModel:
+def load_model(path: str | Path, dtype: Any = None, trainable: bool = False, **options: Any) -> PreTrainedModel:
     """The model of a folder or hub id; for an adapter folder (PEFT), its base model with the adapter on it, not merged.
 
-    dtype: a torch dtype or its name; None for the one it was saved in. options: passed to `from_pretrained`.
+    dtype: a torch dtype or its name; None for the one it was saved in. trainable: leave the adapter open for training.
+    options: passed to `from_pretrained`.
     Raises `InputError` when there is no such model, it takes no images, or the adapter's base is missing.
     """
     from transformers import AutoModelForImageTextToText
@@ -177,7 +178,7 @@ def load_model(path: str | Path, dtype: Any = None, **options: Any) -> PreTraine
     except ImportError as error:
         raise InputError(f"{path}: an adapter needs PEFT: pip install 'sifthinker[train]'") from error
     with _one_line(path, "an adapter"):
-        return PeftModel.from_pretrained(model, str(path))  # type: ignore[return-value]
+        return PeftModel.from_pretrained(model, str(path), is_trainable=trainable)  # type: ignore[return-value]
 
 
 def adapter_config(path: str | Path) -> dict[str, Any] | None:
