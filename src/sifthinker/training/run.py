@@ -1,6 +1,6 @@
 """A training run and its folder: config, checkpoints, log, resume. Shared by `sft` and `grpo`.
 
-    RUN/config.json          resolved config, versions, prompt hash
+    RUN/run.json             resolved config, versions, prompt hash
     RUN/log_history.jsonl    one line per logged step
     RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
     RUN/model files          the final model or adapter, with its processor
@@ -47,10 +47,10 @@ def start_run(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
     Raises `InputError` when the folder already holds a run and `resume` is false, and when it was made with
     another prompt or other settings that decide what is learned.
     """
-    if (out / "config.json").exists():
+    if (out / "run.json").exists():
         if not resume:
             raise InputError(f"{out} already holds a run: give --resume to go on with it, or another --out")
-        before = json.loads((out / "config.json").read_text())
+        before = json.loads((out / "run.json").read_text())
         if before["prompt_hash"] != prompt_hash():
             raise InputError(f"{out} was started with another prompt ({before['prompt_hash']}, now {prompt_hash()})")
         changed = sorted(
@@ -68,7 +68,7 @@ def start_run(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
         "config": config,
     }
     checkpoint = find_checkpoint(out) if resume else None
-    atomic_write(out / "config.json", json.dumps(record, indent=2, default=str))
+    atomic_write(out / "run.json", json.dumps(record, indent=2, default=str))
     _cut_log(out / LOG, checkpoint)
     return checkpoint
 

@@ -1,0 +1,61 @@
+"""The progress store, and what the bonus does to advantages."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sifthinker.errors import InputError
+from sifthinker.training.progress import FILE, ProgressStore
+
+
+def test_previous_is_the_mean_of_the_visit_before() -> None:
+    store = ProgressStore()
+    assert store.previous("a", 0) is None
+    store.update(["a", "a", "b", "b"], [1.0, 0.0, 0.0, 0.0], 0)
+    assert store.previous("a", 0) is None, "the same window is not an earlier visit"
+    assert store.previous("a", 1) == 0.5
+    assert store.previous("b", 1) == 0.0, "zero is a score"
+
+
+def test_a_window_that_is_generated_again_overwrites_itself() -> None:
+    store = ProgressStore()
+    store.update(["a"], [0.2], 0)
+    store.update(["a"], [0.9], 3)
+    store.update(["a"], [0.4], 3)
+    assert store.previous("a", 3) == 0.2
+    assert store.previous("a", 4) == 0.4
+
+
+def test_unjudged_rows_do_not_enter() -> None:
+    store = ProgressStore()
+    store.update(["a", "a"], [math.nan, 1.0], 0)
+    store.update(["a"], [math.nan], 1)
+    assert store.previous("a", 2) == 1.0
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    store = ProgressStore()
+    store.update(["a", "b"], [1.0, 0.0], 0)
+    store.save(tmp_path, 7)
+    again = ProgressStore()
+    again.load(tmp_path)
+    assert (again.previous("a", 1), again.previous("b", 1), len(again)) == (1.0, 0.0, 2)
+    (tmp_path / FILE).unlink()
+    with pytest.raises(InputError, match=r"progress.json is missing"):
+        again.load(tmp_path)
+
+
+def scaled(rewards: np.ndarray) -> np.ndarray:
+    return (rewards - rewards.mean()) / rewards.std()
+
+
+@pytest.mark.parametrize(("previous", "acts"), [(-0.1, False), (1.1, False), (0.5, True)])
+def test_bonus_acts_only_where_the_group_straddles_its_past(previous: float, acts: bool) -> None:
+    """A group wholly above or below its past gets an affine bonus or none, which group scaling cancels."""
+    accuracy = np.array([1.0, 0.6, 0.0, 0.0])
+    shaped = accuracy + np.maximum(0, accuracy - previous)
+    assert np.allclose(scaled(accuracy), scaled(shaped)) is not acts
