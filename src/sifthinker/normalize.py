@@ -11,13 +11,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-NUMBER_WORDS = {word: value for value, word in enumerate(_ONES)} | {w: 10 * i for i, w in enumerate(_TENS, 2)}
+_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+NUMBER_WORDS = {word: value for value, word in enumerate(_ONES + _TEENS)} | {w: 10 * i for i, w in enumerate(_TENS, 2)}
 """Number words and their values; compounds up to ninety-nine are put together by `number_word`."""
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "km": 1000.0, "in": 0.0254, "ft": 0.3048}
@@ -32,17 +31,16 @@ _UNIT_NAMES = {
     "ft": ("ft", "foot", "feet"),
 }
 _UNITS = {name: unit for unit, names in _UNIT_NAMES.items() for name in names}
-_OTHER_UNITS = frozenset(
-    "yd yard yards mi mile miles px pixel pixels deg degree degrees percent kg g lb lbs s sec seconds min minutes "
-    "parsec parsecs dm nm µm um".split()
-) | {"%", "°"}
+_OTHER_UNITS = frozenset({
+    "yd", "yard", "yards", "mi", "mile", "miles", "px", "pixel", "pixels", "deg", "degree", "degrees", "percent", "kg",
+    "g", "lb", "lbs", "s", "sec", "seconds", "min", "minutes", "parsec", "parsecs", "dm", "nm", "µm", "um", "%", "°",
+})  # fmt: skip
 
-_ARTICLES = ("a", "an", "the")
 # "A is closer", "A and B": before these words, and at the end, "a" is a name and not an article.
-_NO_ARTICLE_BEFORE = frozenset("is are was were and or has have than to".split())
+_ARTICLE = re.compile(r"(?<!\S)(?:an?|the)\s+(?!(?:is|are|was|were|and|or|has|have|than|to)\b)(?=[^\s.,-]|[.-]+\d)")
 
 _SYMBOLS = "%$€£°"
-_TOKEN = re.compile(rf"(?<![^\s.,-])-(?=\d)|\d+(?:[.,]\d+)*|[^\s\d.,{_SYMBOLS}-]+|[{_SYMBOLS}]")
+_TOKEN = re.compile(rf"(?<![^\s.,-])-(?=\.?\d)|\d+(?:[.,]\d+)*|(?<![\d.])\.\d+|[^\s\d.,{_SYMBOLS}-]+|[{_SYMBOLS}]")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
@@ -57,8 +55,8 @@ def normalize(text: str) -> str:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).replace("−", "-")
     folded = re.sub(r"(?<=\w)['’](?=\w)", "", folded)
     plain = "".join(c if c.isalnum() or c in _SYMBOLS or c in ".,-" or _is_mark(c) else " " for c in folded)
-    tokens = [part for token in _TOKEN.findall(plain) for part in _spell(token)]
-    return " ".join(_without_articles(_with_digits(tokens)))
+    tokens = [part for token in _TOKEN.findall(_ARTICLE.sub("", plain)) for part in _spell(token)]
+    return " ".join(_with_digits(tokens))
 
 
 def same_text(a: str, b: str) -> bool:
@@ -78,7 +76,7 @@ def number_word(text: str) -> int | None:
     words = text.casefold().replace("-", " ").split()
     if len(words) == 1:
         return NUMBER_WORDS.get(words[0])
-    if len(words) == 2 and words[0] in _TENS and words[1] in _ONES[1:10]:
+    if len(words) == 2 and words[0] in _TENS and words[1] in _ONES[1:]:
         return NUMBER_WORDS[words[0]] + NUMBER_WORDS[words[1]]
     return None
 
@@ -89,7 +87,7 @@ def _is_mark(character: str) -> bool:
 
 def _spell(token: str) -> Iterator[str]:
     """Numbers in their shortest form: 1,200 is 1200, 2.50 is 2.5, 07 is 7; a comma list falls apart."""
-    if not token[0].isdigit():
+    if not token[-1].isdigit():
         yield token
         return
     if _THOUSANDS.fullmatch(token):
@@ -122,14 +120,6 @@ def _with_digits(tokens: list[str]) -> list[str]:
     return found
 
 
-def _without_articles(tokens: list[str]) -> list[str]:
-    return [
-        token
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True)
-        if token not in _ARTICLES or following is None or following in _NO_ARTICLE_BEFORE
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number in a text: its value, its unit (a key of `METRES`, another unit as written, or None), its place."""
@@ -141,7 +131,7 @@ class Quantity:
 
 
 _NUMBER = re.compile(
-    r"(?<![\w.])(?:(?<![\d)])[-+−])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![.,]?\d)"
+    r"(?<![\w.])(?:(?<![\d)])[-+−])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\.?\d)"
     r"|(?<![\w.])[-+−]?\.\d+(?!\.?\d)"
 )
 _UNIT = re.compile(r"(\s?)([A-Za-zµ]+|[%°])")
@@ -157,6 +147,8 @@ def quantities(text: str) -> list[Quantity]:
     for match in _NUMBER.finditer(text):
         unit, end = _unit_after(text, match.end())
         value = float(match.group().replace(",", "").replace("−", "-"))
+        if not isfinite(value):
+            continue
         found.append(Quantity(value, unit, match.start(), end))
     return found
 
