@@ -22,10 +22,10 @@ COLORS: dict[str, Vector] = {
     "red": (0.80, 0.10, 0.10),
     "green": (0.12, 0.58, 0.18),
     "blue": (0.12, 0.25, 0.82),
-    "yellow": (0.95, 0.82, 0.10),
+    "yellow": (1.0, 0.90, 0.12),
     "purple": (0.52, 0.16, 0.66),
     "cyan": (0.15, 0.78, 0.85),
-    "orange": (0.97, 0.45, 0.05),
+    "orange": (1.0, 0.50, 0.08),
     "black": (0.09, 0.09, 0.10),
 }
 """Colors of objects in sRGB; the key is the word used in questions."""
@@ -33,7 +33,7 @@ COLORS: dict[str, Vector] = {
 FLOORS: tuple[Vector, ...] = ((0.78, 0.76, 0.72), (0.72, 0.66, 0.58), (0.66, 0.69, 0.72), (0.80, 0.77, 0.80))
 WALLS: tuple[Vector, ...] = ((0.86, 0.85, 0.82), (0.80, 0.84, 0.86), (0.87, 0.82, 0.78), (0.82, 0.86, 0.80))
 
-SIZE_M = (0.35, 0.95)
+SIZE_M = (0.4, 1.05)
 """Range of the widths of objects."""
 GAP_M = 0.08
 """Least clearance between the footprints of two objects."""
@@ -41,7 +41,9 @@ CAMERA_GAP_M = 1.0
 """Least distance from the camera to the surface of an object's bounding sphere."""
 BORDER = 0.015
 """Share of the picture at each border into which no object reaches."""
-MIN_SIDE = 0.10
+REACH_M = 2.75
+"""Farthest that an object reaches from the origin; walls are farther away."""
+MIN_SIDE = 0.12
 """Least width and height of an object in the picture, as a share of it."""
 MAX_AREA = 0.5
 """Largest box of an object, as a share of the picture."""
@@ -153,10 +155,10 @@ def _object(rng: Generator, shape: str, color: str, camera: Camera, size: Size) 
     # The pixel shows the object's center, which is half its height above the floor.
     along = (height / 2 - camera.position[2]) / direction[2]
     x, y, _ = np.asarray(camera.position) + along * direction
-    if np.hypot(x, y) > 2.6:
-        return None
     extent = _rounded((width, width, height))
-    return SceneObject(shape, color, _rounded(tint), extent, (round(float(x), 4), round(float(y), 4), extent[2] / 2), round(yaw, 2))
+    place = (round(float(x), 4), round(float(y), 4), extent[2] / 2)
+    thing = SceneObject(shape, color, _rounded(tint), extent, place, round(yaw, 2))
+    return thing if np.hypot(x, y) + _radius(thing) <= REACH_M else None
 
 
 def _radius(thing: SceneObject) -> float:
@@ -169,9 +171,7 @@ def _clear(thing: SceneObject, others: Sequence[SceneObject], camera: Camera) ->
     place = np.asarray(thing.position)
     if np.linalg.norm(place - camera.position) - np.linalg.norm(thing.size) / 2 < CAMERA_GAP_M:
         return False
-    return all(
-        np.hypot(*(place - other.position)[:2]) >= _radius(thing) + _radius(other) + GAP_M for other in others
-    )
+    return all(np.hypot(*(place - other.position)[:2]) >= _radius(thing) + _radius(other) + GAP_M for other in others)
 
 
 def _span(thing: SceneObject, camera: Camera, size: Size) -> np.ndarray | None:
@@ -200,12 +200,14 @@ def _room(rng: Generator, camera: Camera) -> Room:
     floor, wall = FLOORS[rng.integers(len(FLOORS))], WALLS[rng.integers(len(WALLS))]
     texture = sorted(TEXTURES)[rng.integers(len(TEXTURES))]
     extent = _rounded((side.sum(), back + front, max(3.2, camera.position[2] + 0.6)))
-    return Room((round(float(x), 4), round(float(y), 4)), extent, round(float(np.degrees(yaw)), 2), floor, wall, texture)
+    return Room(
+        (round(float(x), 4), round(float(y), 4)), extent, round(float(np.degrees(yaw)), 2), floor, wall, texture
+    )
 
 
 def _light(rng: Generator, camera: Camera) -> Light:
     """A lamp above, to one side of what the camera sees."""
-    heading = np.arctan2(camera.position[1], camera.position[0]) + rng.choice([-1, 1]) * rng.uniform(0.35, 1.7)
+    heading = np.arctan2(camera.position[1], camera.position[0]) + rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
     reach = rng.uniform(1.0, 2.0)
     place = _rounded((reach * np.cos(heading), reach * np.sin(heading), rng.uniform(2.5, 3.0)))
-    return Light(place, round(rng.uniform(0.7, 0.9), 3), round(rng.uniform(0.26, 0.36), 3))
+    return Light(place, round(rng.uniform(0.7, 0.9), 3), round(rng.uniform(0.36, 0.46), 3))

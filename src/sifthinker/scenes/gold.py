@@ -1,0 +1,71 @@
+"""Gold traces of questions about generated scenes, by reverse expansion: from the evidence out to the whole image.
+
+    whole image  ->  a wrong object, seen and left (sometimes)  ->  landmarks of the question  ->  the evidence
+
+The last area holds exactly the evidence boxes; depths are means of the exact depth map. Sentences are short and use the
+question's words. Wide areas around the evidence, as `datagen` makes for photos, are left out: these scenes are small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from numpy.random import Generator
+
+from ..depth import DepthMap
+from ..geometry import WHOLE, Box
+from ..trace import Area, Step, Trace
+from .render import View
+from .tasks import Question, article
+
+WRONG_FIRST = 0.3
+"""Share of traces that look at a wrong object first, where the scene has one."""
+
+LOOKS = ("I look for {about}.", "First I find {about}.", "The question is about {about}.")
+LEAVES = ("This is {thing}, not what I need.", "This is {thing}, so I look elsewhere.")
+
+
+def chain(frames: Iterable[tuple[Sequence[Box], str]], depth: DepthMap | None, answer: str) -> Trace:
+    """A trace of the given boxes and sentences, each box with the mean relative depth of what it covers.
+
+    depth: metric or relative; None: boxes without depth. Raises `ValueError` when a box covers no valid depth.
+    """
+    return Trace(tuple(Step(area(boxes, depth), text) for boxes, text in frames), answer)
+
+
+def area(boxes: Sequence[Box], depth: DepthMap | None) -> Area:
+    """Boxes at trace precision, with the mean relative depth of each; see `chain`."""
+    if depth is None:
+        return Area(tuple(boxes), (None,) * len(boxes))
+    relative = depth.relative()
+    means = [relative.box_mean(box.quantized()) for box in boxes]
+    if None in means:
+        raise ValueError(f"box {list(boxes[means.index(None)])} covers no pixel with valid depth")
+    return Area(tuple(boxes), tuple(means))
+
+
+def gold_trace(view: View, question: Question, rng: Generator) -> Trace:
+    """The trace that a perfect thinker would write about a question.
+
+    Raises `ValueError` when an object that the question needs is not in the picture.
+    """
+    looks = str(rng.choice(LOOKS)).format(about=question.about)
+    frames: list[tuple[Sequence[Box], str]] = [((WHOLE,), looks)]
+    others = [i for i in range(len(view.boxes)) if i not in (*question.evidence, *question.via)]
+    wrong_first = rng.random() < WRONG_FIRST
+    if others and wrong_first:
+        wrong = others[int(rng.integers(len(others)))]
+        leaves = str(rng.choice(LEAVES)).format(thing=article(view.scene.objects[wrong].label))
+        frames.append((evidence_boxes(view, (wrong,)), leaves))
+    if question.via:
+        frames.append((evidence_boxes(view, question.via), question.via_says))
+    frames.append((evidence_boxes(view, question.evidence), question.says))
+    return chain(frames, view.depth, question.answer)
+
+
+def evidence_boxes(view: View, objects: Sequence[int]) -> tuple[Box, ...]:
+    """The boxes of objects, in full precision. Raises `ValueError` for an object that is not in the picture."""
+    boxes = tuple(box for i in objects if (box := view.boxes[i]) is not None)
+    if len(boxes) != len(objects):
+        raise ValueError(f"objects {list(objects)}: not all of them are in the picture")
+    return boxes
