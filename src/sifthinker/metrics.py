@@ -1,9 +1,9 @@
 """From judged items to metrics. Pure: the input is the records of `items.jsonl`, nothing else is looked at.
 
-    answer_accuracy   sum of values / (scored + unparsed); a reply without an answer counts 0, a failed request does not count
+    answer_accuracy   sum of values / (scored + unparsed); no answer in the reply counts 0; failed do not enter
     hiou              mean HIoU of the last area and the gold boxes; a reply without boxes counts 0
-    depth_error       mean over items of the mean |stated depth - true mean depth| over the boxes that are not the whole image;
-                      items that state no such depth do not enter, `counts` says how many did; lower is better
+    depth_error       mean over items of the mean |stated depth - mean depth of the box| over boxes that are not
+                      the whole image; items without such a box do not enter (`counts` says how many did); lower is better
     valid_rate        share of replies without faults
     rewards           mean of every reward, over the items that it can judge
 

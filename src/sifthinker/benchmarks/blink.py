@@ -51,7 +51,7 @@ def open_blink(path: str | None, options: Options) -> Blink:
     folder = need_path("blink", path, "DIR")
     requests = sorted(folder.rglob("request.json"))
     if not requests:
-        raise InputError(f"{folder}: no request.json in this folder or below; expected BLINK items as ITEM/request.json")
+        raise InputError(f"{folder}: no request.json here or below; expected BLINK items as ITEM/request.json")
     digest = hashlib.sha256()
     samples = []
     for request in requests:
@@ -74,7 +74,7 @@ def _read(request: Path) -> Sample:
     letter = row["answer"].strip().strip("()")
     letters = [name for name, _ in choices]
     if letters != [chr(65 + i) for i in range(len(letters))] or letter not in letters:
-        raise InputError(f"{request}: answer {row['answer']!r} is none of the options {letters}; expected (A), (B), ...")
+        raise InputError(f"{request}: answer {row['answer']!r} is none of the options {letters} (A, B, ...)")
     question = query[: _OPTION.search(query).start()]  # type: ignore[union-attr]
     return Sample(
         id=request.parent.name,

@@ -36,7 +36,9 @@ class Score:
         if self.value is not None and not 0.0 <= self.value <= 1.0:
             raise ValueError(f"a score lies in [0, 1], got {self.value}")
         if self.why and (self.why not in UNPARSED or self.value != 0.0):
-            raise ValueError(f"why {self.why!r} with value {self.value}: unparsed replies count 0, for one of {UNPARSED}")
+            raise ValueError(
+                f"why {self.why!r} with value {self.value}: unparsed replies count 0, for one of {UNPARSED}"
+            )
 
 
 class Benchmark(Protocol):

@@ -1,0 +1,59 @@
+"""Benchmarks: sets of samples with a score for each reply. One file each, one line each in `BENCHMARKS`.
+
+A benchmark is named NAME or NAME:PATH (`open_benchmark`), always with a local path, and says at once which files or
+columns are missing. To add one: a file with an `open_...` function, a line in the table, a test (docs/evaluation.md).
+"""
+
+from __future__ import annotations
+
+from ..errors import InputError
+from ..lookup import lookup
+from .blink import open_blink
+from .dataset import open_dataset
+from .protocol import UNPARSED, Benchmark, Entry, Options, Score
+from .refcoco import open_refcoco
+from .scenes import open_scenes
+from .vsr import open_vsr
+
+__all__ = ["BENCHMARKS", "UNPARSED", "Benchmark", "Entry", "Options", "Score", "open_benchmark"]
+
+BENCHMARKS: dict[str, Entry] = {
+    "scenes": Entry(
+        open_scenes, "generated held-out scenes with exact answers (--n, --seed)", "this package", "Apache-2.0"
+    ),
+    "dataset": Entry(
+        open_dataset, "dataset:DIR, a folder that build or scenes wrote", "your own data", "that of the data"
+    ),
+    "vsr": Entry(
+        open_vsr,
+        "vsr:FILE, statements about relations in COCO photos, true or false",
+        "github.com/cambridgeltl/visual-spatial-reasoning",
+        "Apache-2.0; photos under COCO's terms",
+    ),
+    "blink": Entry(
+        open_blink,
+        "blink:DIR, choice questions of BLINK as ITEM/request.json with a photo",
+        "BLINK-Benchmark/BLINK, processed copy of github.com/Yushi-Hu/VisualSketchpad",
+        "Apache-2.0; photos under their own terms",
+    ),
+    "refcoco": Entry(
+        open_refcoco,
+        "refcoco:FILE, referring expressions, right where IoU > 0.5",
+        "RefCOCO, RefCOCO+, RefCOCOg as in github.com/deepcs233/Visual-CoT",
+        "Apache-2.0 (code); photos under COCO's terms",
+    ),
+}
+
+
+def open_benchmark(spec: str, options: Options | None = None) -> Benchmark:
+    """The benchmark that NAME, NAME:PATH or module:attribute (of an `Entry`) names.
+
+    Raises `InputError` for unknown names, paths that are not there, and missing files or columns.
+    """
+    name, _, path = spec.partition(":")
+    if name in BENCHMARKS:
+        return BENCHMARKS[name].open(path or None, options or Options())
+    entry = lookup("benchmark", spec, BENCHMARKS)
+    if not isinstance(entry, Entry):
+        raise InputError(f"benchmark {spec}: expected an Entry of sifthinker.benchmarks, got {type(entry).__name__}")
+    return entry.open(None, options or Options())

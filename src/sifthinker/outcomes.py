@@ -1,0 +1,108 @@
+"""What a reply is worth: the one place that turns a reply into an outcome and values.
+
+`judge` is pure and independent of the model; `evaluate` calls it when a reply comes, on resume, and to grade old
+replies again. Means over items are `metrics`' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .benchmarks import Benchmark, Score
+from .grading import VERSION, AnswerSpec, Extraction, Kind, extract
+from .hiou import hiou
+from .metrics import Item
+from .rewards import REWARDS
+from .sample import Sample
+from .trace import Trace, parse_trace
+
+
+def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
+    """The item with everything that follows from its reply: outcome, extraction, values, rewards.
+
+    item: its record with `raw_reply` and `finish_reason`; `raw_reply` None means failed, for the `reason` there.
+    """
+    reply = item["raw_reply"]
+    if reply is None:
+        blank = dict.fromkeys(("answer", "trace", "extraction", "value", "lenient", "valid", "hiou", "depth_error"))
+        return item | blank | {"outcome": "failed", "reason": item["reason"], "faults": [], "rewards": {}}
+    trace = parse_trace(reply, depth_required=sample.depth is not None)
+    scoped, start = _in_scope(trace, reply)
+    found = bench.score(scoped, sample)
+    if found.value is not None and (why := _no_reading(reply, item["finish_reason"])):
+        found = Score(0.0, why, lenient=0.0)
+    return item | {
+        "outcome": "no_gold" if found.value is None else "unparsed" if found.why else "scored",
+        "reason": found.why,
+        "answer": scoped.answer,
+        "trace": trace.to_json(),
+        "extraction": None if found.extraction is None else _extraction_json(found.extraction, start),
+        "value": found.value,
+        "lenient": found.lenient,
+        "valid": trace.valid,
+        "faults": [str(fault.kind) for fault in trace.faults],
+        "hiou": _focus(trace, sample),
+        "depth_error": _depth_error(trace, sample),
+        "rewards": {name: reward(trace, sample) for name, reward in REWARDS.items()},
+    }
+
+
+def _in_scope(trace: Trace, reply: str) -> tuple[Trace, int]:
+    """The trace with the answer where the grader looks for it, and that answer's place in the reply.
+
+    That is the last complete `<answer>`, else what follows `</think>`, else the whole reply: models that were never
+    taught the form are read too.
+    """
+    scope = extract(reply, AnswerSpec(Kind.TEXT))
+    if scope.reason == "truncated":
+        return replace(trace, answer=None), 0
+    answer = scope.text or None
+    start = scope.span[0] if scope.rule == "text.whole" and scope.span else reply.rfind(answer or "")
+    return replace(trace, answer=answer), start
+
+
+def _no_reading(reply: str, finish_reason: str | None) -> str:
+    """Why a reply has no answer for reasons outside of the trace; "" when it may have one."""
+    if not reply.strip():
+        return "empty"
+    return "truncated" if finish_reason == "length" and "</answer>" not in reply else ""
+
+
+def _extraction_json(found: Extraction, start: int) -> dict[str, Any]:
+    value = found.value
+    if isinstance(value, frozenset):
+        value = sorted(value)
+    elif value is not None and not isinstance(value, (str, float)):
+        value = list(value)
+    return {
+        "version": VERSION,
+        "rule": found.rule,
+        "value": value,
+        "span": None if found.span is None else [found.span[0] + start, found.span[1] + start],
+        "reason": found.reason,
+        "flags": list(found.flags),
+    }
+
+
+def _focus(trace: Trace, sample: Sample) -> float | None:
+    """HIoU of the last area and the gold boxes; None for samples without gold boxes."""
+    if not sample.boxes:
+        return None
+    boxes = trace.last_area.boxes if trace.last_area else ()
+    return hiou(boxes, [box.quantized() for box in sample.boxes])
+
+
+def _depth_error(trace: Trace, sample: Sample) -> float | None:
+    """Mean |stated depth - mean depth of the box| over the boxes that are not the whole image; None without any."""
+    depth = sample.depth_map()
+    if depth is None:
+        return None
+    relative = depth.relative()
+    errors = [
+        abs(stated - true)
+        for step in trace.steps
+        for box, stated in zip(step.area.boxes, step.area.depths, strict=True)
+        if stated is not None and not box.is_whole and (true := relative.box_mean(box)) is not None
+    ]
+    return sum(errors) / len(errors) if errors else None
