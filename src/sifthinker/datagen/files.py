@@ -1,0 +1,151 @@
+"""Find the photos and depth maps that rows only name, and read lines without stopping at bad ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import InputError
+from ..geometry import Size
+from .outcome import Reject
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+DEPTH_SUFFIXES = frozenset({".png", ".pgm", ".npy", ".exr", ".tif", ".tiff"})
+
+_COCO_2014 = re.compile(r"COCO_(?:train|val|test)20\d\d_(?=\d{12}\.)")
+"""The prefix that COCO dropped from its file names in 2017; the photos are the same."""
+
+_ORIENTATION = 0x0112
+
+
+class RowError(Exception):
+    """A row that cannot be used; carries the reason for its `Reject`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class FileIndex:
+    """Files below a folder, found by the names that annotation files use. The folder is listed once, when first asked.
+
+    A name is looked up as a path in the folder, then by its last component in any subfolder, where the longest
+    common end of the path decides between several; COCO's 2014 names (COCO_train2014_X.jpg) also find X.jpg.
+
+    Raises `InputError` when there is no such folder.
+    """
+
+    def __init__(self, folder: str | Path, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> None:
+        self.folder = Path(folder)
+        self.suffixes = suffixes
+        if not self.folder.is_dir():
+            raise InputError(f"{folder}: no such folder")
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for path in sorted(self.folder.rglob("*")):
+            if path.suffix.lower() in self.suffixes and path.is_file():
+                found.setdefault(path.name, []).append(path)
+        return found
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for paths in self._by_name.values():
+            for path in paths:
+                found.setdefault(path.stem, []).append(path)
+        return found
+
+    def find(self, name: str) -> Path:
+        """The file that `name` stands for. Raises `RowError`: `image_missing`, `image_ambiguous`."""
+        direct = self.folder / name
+        if direct.suffix.lower() in self.suffixes and direct.is_file():
+            return direct
+        last = Path(name).name
+        candidates = self._by_name.get(last) or self._by_name.get(_COCO_2014.sub("", last)) or []
+        return _closest(name, candidates, "image", self.folder)
+
+    def find_stem(self, photo: Path) -> Path:
+        """The file with the photo's name up to the suffix, also with `_d` or `_depth` behind it.
+
+        Raises `RowError`: `depth_missing`, `depth_ambiguous`.
+        """
+        for stem in (photo.stem, f"{photo.stem}_d", f"{photo.stem}_depth"):
+            if candidates := self._by_stem.get(stem):
+                return _closest(str(photo.with_name(stem)), candidates, "depth", self.folder)
+        raise RowError("depth_missing", f"no depth file for {photo.name} in {self.folder}")
+
+
+def _closest(name: str, candidates: list[Path], what: str, folder: Path) -> Path:
+    """The candidate that shares most trailing path components with `name`."""
+    if not candidates:
+        raise RowError(f"{what}_missing", f"{name} is not in {folder} or its subfolders")
+    if len(candidates) == 1:
+        return candidates[0]
+    parents = Path(name).parts[:-1][::-1]
+
+    def shared(path: Path) -> int:
+        count = 0
+        for a, b in zip(parents, path.parts[:-1][::-1], strict=False):
+            if a != b:
+                break
+            count += 1
+        return count
+
+    ranked = sorted(candidates, key=shared, reverse=True)
+    if shared(ranked[0]) == shared(ranked[1]):
+        raise RowError(f"{what}_ambiguous", f"{name} may be {ranked[0]} or {ranked[1]}")
+    return ranked[0]
+
+
+@lru_cache(maxsize=4096)
+def photo_size(path: Path) -> Size:
+    """(width, height) as the photo is seen, after EXIF rotation, read from the file's header.
+
+    Raises `RowError` `image_unreadable`; damage behind the header shows only when the photo is opened.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (image.height, image.width) if turned else image.size
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise RowError("image_unreadable", f"{path}: {error}") from error
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file. Raises `InputError` for a missing file and for one that is not JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path}: no such file") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error}); is the file complete?") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
+    """Line number (from 1) and object of every non-empty line; a bad line is a `Reject` and reading goes on."""
+    try:
+        file = path.open("rb")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path}: no such file") from error
+    with file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, Reject(f"{path.name}:{number}", "bad_json", str(error))
+                continue
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                yield number, Reject(f"{path.name}:{number}", "bad_json", f"expected an object, got {row!r:.80}")

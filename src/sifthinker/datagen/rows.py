@@ -1,0 +1,147 @@
+"""`Found`: what a source says about one row; `check`: the one place where that becomes a `Sample` or a `Reject`.
+
+Boxes are checked before the photo is looked for, so that dirty rows are reported as dirty whether or not their photo
+is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..depth import DepthMap
+from ..errors import BoxError
+from ..geometry import Box, Frame, Size, to_box, to_pixel
+from ..sample import Sample
+from .files import FileIndex, RowError, photo_size
+from .outcome import Reject
+
+UNKNOWN_SIZE = (1_000_000, 1_000_000)
+"""Stands for the size of a photo that is not known yet, when boxes are first looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One row as its file gives it, before any check.
+
+    boxes: four numbers each, in `frame`. size: (width, height) if the row declares it.
+    padded: the same box once more in Visual-CoT's padded square, which must agree with `boxes[0]`.
+    """
+
+    id: str
+    image: str
+    question: str
+    answer: str
+    boxes: Sequence[Any]
+    frame: Frame
+    size: Size | None = None
+    padded: Sequence[float] | None = None
+    choices: tuple[str, ...] = ()
+    depth: Callable[[], DepthMap] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_all(
+    rows: Iterable[tuple[str, Any]], parse: Callable[[Any], Found], photos: FileIndex
+) -> Iterator[Sample | Reject]:
+    """`parse` and `check` every (place, row); whatever is wrong with a row becomes its `Reject`."""
+    for place, row in rows:
+        if isinstance(row, Reject):
+            yield row
+            continue
+        try:
+            found = parse(row)
+        except RowError as error:
+            yield Reject(place, error.reason, error.detail)
+        except BoxError as error:
+            yield Reject(place, error.reason, str(error))
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            yield Reject(place, "malformed_row", f"{type(error).__name__}: {error}")
+        else:
+            yield check(found, photos)
+
+
+def check(found: Found, photos: FileIndex) -> Sample | Reject:
+    """A sample with boxes in unit xyxy, or the first thing that is wrong with the row."""
+    try:
+        _boxes(found, found.size or UNKNOWN_SIZE, exact=found.size is not None)
+        path = photos.find(found.image)
+        size = photo_size(path)
+        if found.size is not None and found.size != size:
+            raise RowError("size_mismatch", f"the row declares {_by(found.size)}, {path.name} is {_by(size)}")
+        boxes = _boxes(found, size, exact=True)
+        if found.padded is not None and not frames_agree(found.boxes[0], found.padded, size):
+            there = [round(v, 1) for v in to_pixel(found.padded, Frame.PADDED_UNIT_XYXY, size)]
+            raise RowError("frames_disagree", f"pixel box {list(found.boxes[0])}, un-padded box {there}, {_by(size)}")
+        depth = found.depth() if found.depth else None
+        if depth is not None and depth.size != size:
+            raise RowError("size_mismatch", f"depth map is {_by(depth.size)}, {path.name} is {_by(size)}")
+    except BoxError as error:
+        return Reject(found.id, error.reason, str(error))
+    except RowError as error:
+        return Reject(found.id, error.reason, error.detail)
+    return Sample(
+        id=found.id,
+        image=path,
+        question=found.question.strip(),
+        answer=found.answer.strip(),
+        depth=depth,
+        choices=found.choices,
+        boxes=boxes,
+        meta={**found.meta, "photo": found.image},
+    )
+
+
+def _boxes(found: Found, size: Size, exact: bool) -> tuple[Box, ...]:
+    """The boxes as unit xyxy; not `exact`: the size is not known yet, and only what is wrong at any size is found."""
+    if not found.boxes:
+        raise RowError("no_boxes", "the row names no box of its evidence")
+    frame = found.frame
+    if not exact and frame is Frame.PADDED_UNIT_XYXY:
+        # The padded square holds the image, but where in it is not known yet.
+        frame = Frame.UNIT_XYXY
+    # What rounding in the file can do: a whole pixel outside is an error, three decimals of a large image are not.
+    rounding = 0.0 if frame in (Frame.PIXEL_XYXY, Frame.PIXEL_XYWH) else 0.0005 * max(size)
+    slack_px = 0.5 + rounding if exact else 0.05 * size[0]
+    boxes = []
+    for values in found.boxes:
+        if isinstance(values, str):
+            raise BoxError("box_malformed", f"box {values!r:.80}: not four numbers")
+        try:
+            boxes.append(to_box(values, frame, size, slack_px))
+        except OverflowError as error:
+            raise BoxError("box_not_finite", f"box {values!r:.80}: {error}") from error
+    return tuple(boxes)
+
+
+def frames_agree(pixel: Sequence[float], padded: Sequence[float], size: Size) -> bool:
+    """Whether a box in pixels and one in the padded square are the same up to the rounding of three decimals.
+
+    Tolerance an edge: 0.0025 of the long side, at least 1.5 pixels.
+    """
+    tolerance = max(1.5, 0.0025 * max(size))
+    there = to_pixel(padded, Frame.PADDED_UNIT_XYXY, size)
+    return all(abs(a - b) <= tolerance for a, b in zip(map(float, pixel), there, strict=True))
+
+
+def declared_size(row: Mapping[str, Any]) -> Size | None:
+    """(width, height) of a row, None when it does not declare both. Raises `ValueError` for sizes below one pixel."""
+    if row.get("width") is None or row.get("height") is None:
+        return None
+    width, height = int(row["width"]), int(row["height"])
+    if min(width, height) < 1:
+        raise ValueError(f"declared size {width}x{height}")
+    return width, height
+
+
+def text(row: Mapping[str, Any], key: str) -> str:
+    """A field that must be text; numbers are written out. Raises `KeyError` if missing, `TypeError` for other types."""
+    value = row[key]
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise TypeError(f"{key} must be text, got {value!r:.80}")
+    return str(value)
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

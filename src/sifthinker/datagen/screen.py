@@ -1,0 +1,93 @@
+"""Screening: what must not enter a data set, with one reason per drop.
+
+`screen` looks at a sample before words are bought for it, `Seen` finds duplicates, `gold_earns_all` is the last check on
+the finished trace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from ..geometry import Box, Size
+from ..sample import Sample
+from ..trace import Trace
+from .outcome import Reject
+
+MIN_SIDE = 0.01
+"""Shortest side of a gold box as a share of the image's side: ten steps of the grid of traces."""
+MIN_PIXELS = 6
+"""Shortest side of a gold box in pixels of the photo."""
+
+_TAG = re.compile(r"</?(?:think|area|text|answer)>")
+
+
+def screen(sample: Sample, size: Size) -> Reject | None:
+    """The first thing that bars a sample from a data set; None if nothing does. size: of the photo."""
+    if not sample.question:
+        return Reject(sample.id, "empty_question")
+    if not sample.answer:
+        return Reject(sample.id, "empty_answer")
+    if _TAG.search(sample.question) or _TAG.search(sample.answer):
+        return Reject(sample.id, "tag_in_text", f"question {sample.question!r}, answer {sample.answer!r}")
+    if not sample.boxes:
+        return Reject(sample.id, "no_boxes")
+    for box in sample.boxes:
+        if box.quantized().is_whole:
+            return Reject(sample.id, "gold_is_whole", f"{list(box)} covers {box.area:.3f} of the image")
+        if too_small(box, size):
+            return Reject(sample.id, "too_small", f"{box.width * size[0]:.1f}x{box.height * size[1]:.1f} pixels")
+    return _no_depth(sample)
+
+
+def too_small(box: Box, size: Size) -> bool:
+    """Whether a side of the box is below `MIN_SIDE` or `MIN_PIXELS`."""
+    short = min(box.width * size[0], box.height * size[1])
+    return short < MIN_PIXELS or min(box.width, box.height) < MIN_SIDE
+
+
+def _no_depth(sample: Sample) -> Reject | None:
+    depth = sample.depth_map()
+    if depth is None:
+        return None
+    for box in sample.boxes:
+        if depth.box_mean(box.quantized()) is None:
+            return Reject(sample.id, "no_depth_in_box", f"{list(box)} has no pixel with a depth value")
+    return None
+
+
+class Seen:
+    """Ids and questions so far. Feed it every sample of a source in order, also those that are not written again."""
+
+    def __init__(self) -> None:
+        self._ids: set[bytes] = set()
+        self._questions: set[bytes] = set()
+
+    def duplicate(self, sample: Sample) -> Reject | None:
+        """`duplicate_id` or `duplicate_question`, or None for a sample that is new."""
+        name = sample.image if isinstance(sample.image, (str, Path)) else sample.id
+        identity = _digest(sample.id)
+        question = _digest(f"{name}\0{' '.join(sample.question.casefold().split())}\0{sample.choices}")
+        if identity in self._ids:
+            return Reject(sample.id, "duplicate_id", "an earlier row has this id")
+        self._ids.add(identity)
+        if question in self._questions:
+            return Reject(sample.id, "duplicate_question", f"asked before about {name}: {sample.question}")
+        self._questions.add(question)
+        return None
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def gold_earns_all(sample: Sample, trace: Trace) -> Reject | None:
+    """None if the gold trace earns 1.0 from every reward that can judge the sample, else `gold_reward`."""
+    from ..rewards import REWARDS
+
+    marks = {name: reward(trace, sample) for name, reward in REWARDS.items()}
+    short = {name: mark for name, mark in marks.items() if mark is not None and mark < 1 - 1e-9}
+    if short:
+        return Reject(sample.id, "gold_reward", ", ".join(f"{name} {mark:.3f}" for name, mark in short.items()))
+    return None

@@ -1,0 +1,63 @@
+"""The project's own lines, for data of your own.
+
+    {"id": "kitchen-1", "image": "kitchen.jpg", "question": "What stands on the stove?", "answer": "a kettle",
+     "boxes": [[0.41, 0.22, 0.55, 0.48]]}
+
+image: path, found below --images or beside the file. boxes: the evidence, four numbers each.
+Optional: frame (a `geometry.Frame`; unit_xyxy if not said), width and height (checked), choices (then answer is a
+letter), depth (path of a depth file) with depth_encoding (a key of `depth.ENCODINGS`), task, answer_kind, labels (a
+name for each box), meta (kept as it is). Unknown fields are refused, so that a misspelled one is not lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ...depth import DepthMap
+from ...geometry import Frame
+from ...sample import Sample
+from ..depths import load_depth
+from ..files import read_lines
+from ..outcome import Reject
+from ..rows import Found, check_all, declared_size, text
+from .options import Options
+
+REQUIRED = ("id", "image", "question", "answer", "boxes")
+OPTIONAL = ("frame", "width", "height", "choices", "depth", "depth_encoding", "task", "answer_kind", "labels", "meta")
+FIELDS = frozenset(REQUIRED + OPTIONAL)
+
+
+def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
+    """One sample a line."""
+    photos = options.photos(path)
+    rows = ((f"{path.name}:{number}", row) for number, row in read_lines(path))
+
+    def depth_of(row: dict[str, Any]) -> Callable[[], DepthMap] | None:
+        if row.get("depth") is None:
+            return None
+        name = Path(text(row, "depth"))
+        candidates = [folder / name for folder in (photos.folder, path.parent)]
+        file = next((p for p in candidates if p.exists()), candidates[0])
+        encoding = row.get("depth_encoding", options.depth_encoding)
+        return lambda: load_depth(file, encoding)
+
+    def parse(row: dict[str, Any]) -> Found:
+        if unknown := row.keys() - FIELDS:
+            raise KeyError(f"unknown fields {', '.join(sorted(unknown))}; known: {', '.join(sorted(FIELDS))}")
+        extra = {key: row[key] for key in ("task", "answer_kind", "labels") if row.get(key) is not None}
+        return Found(
+            id=text(row, "id"),
+            image=text(row, "image"),
+            question=text(row, "question"),
+            answer=text(row, "answer"),
+            boxes=list(row["boxes"]),
+            frame=Frame(row.get("frame", Frame.UNIT_XYXY)),
+            size=declared_size(row),
+            choices=tuple(str(choice) for choice in row.get("choices") or ()),
+            depth=depth_of(row),
+            meta={**(row.get("meta") or {}), **extra},
+        )
+
+    yield from check_all(rows, parse, photos)

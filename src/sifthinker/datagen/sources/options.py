@@ -1,0 +1,31 @@
+"""What every source is told beside its path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..files import FileIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """images: folder of the photos, None: beside the annotation file. seed: of questions that are drawn.
+
+    depth_encoding: key of `depth.ENCODINGS` for depth files that do not say what their numbers mean.
+    """
+
+    images: Path | None = None
+    seed: int = 0
+    depth_encoding: str | None = None
+
+    def photos(self, path: Path) -> FileIndex:
+        """The photos for the annotation file `path`. Raises `InputError` when their folder does not exist."""
+        return FileIndex(self.images or path.parent)
+
+
+def row_rng(seed: int, name: str) -> np.random.Generator:
+    """A generator that depends on seed and name only, so that a row is the same wherever it stands in its file."""
+    return np.random.default_rng([seed, *name.encode()])

@@ -1,0 +1,231 @@
+"""How folders of photos with true depth are laid out: which files belong together, and what the depth numbers mean.
+
+`LAYOUTS` lists what can be told from file names. Three things are read from files instead: `rgbd.json` (yours: declares
+pairs and encodings), `cameras.json` (units a metre, beside rgb_N / depth_N), and `infos.json` of SUN RGB-D in
+mmdetection3d's form (points to be projected, labelled boxes). An encoding is never guessed from magnitudes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...depth import DepthMap
+from ...errors import BoxError
+from ...geometry import Box, Frame, to_box
+from ..depths import load_depth
+from ..files import PHOTO_SUFFIXES, RowError, photo_size
+from ..outcome import Reject
+
+DECLARED = "rgbd.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A photo with its depth map, which is read when asked for, and labelled boxes where the data set has them.
+
+    name: path of the photo in the source's folder. files: what the pair is read from.
+    """
+
+    name: str
+    photo: Path
+    depth: Callable[[], DepthMap]
+    files: tuple[Path, ...]
+    objects: tuple[tuple[str, Box], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """photo: pattern of photo paths in a folder. depth: glob of their depth file, with the pattern's groups.
+
+    encoding: key of `depth.ENCODINGS`; None: what --depth-encoding says. beside: a file that must be in the folder.
+    """
+
+    name: str
+    photo: re.Pattern[str]
+    depth: str
+    encoding: str | None
+    beside: str | None = None
+
+
+LAYOUTS = (
+    Layout("SUN RGB-D scene", re.compile(r"image/(?P<key>[^/]+)\.jpg"), "depth_bfx/*.png", "sun", "intrinsics.txt"),
+    Layout("slambook2 office", re.compile(r"color/(?P<key>[^/]+)\.png"), "depth/{key}.pgm", "mm"),
+    Layout("Redwood / Open3D", re.compile(r"color/(?P<key>[^/]+)\.jpg"), "depth/{key}.png", "mm"),
+    Layout("Open3D SUN sample", re.compile(r"(?P<key>SUN)_color\.jpg"), "{key}_depth.png", "sun"),
+    Layout("Open3D TUM sample", re.compile(r"(?P<key>TUM)_color\.png"), "{key}_depth.png", "tum"),
+    Layout("plain", re.compile(r"(?:color|rgb|image|images)/(?P<key>[^/]+)\.(?:jpe?g|png)"), "depth/{key}.*", None),
+    Layout("plain, one folder", re.compile(r"rgb_(?P<key>[^/]+)\.(?:jpe?g|png)"), "depth_{key}.*", None),
+)
+"""First match wins. The last two say nothing about the encoding."""
+
+PER_METRE = {1000.0: "mm", 256.0: "kitti", 5000.0: "tum"}
+"""`depth_scale_units_per_metre` of cameras.json, as an encoding."""
+
+SUN_CLASSES = ["bed", "table", "sofa", "chair", "toilet", "desk", "dresser", "night_stand", "bookshelf", "bathtub"]
+"""Class order of mmdetection3d's SUN RGB-D annotations."""
+
+
+def find_pairs(root: Path, encoding: str | None) -> Iterator[Pair | Reject]:
+    """Every photo below `root` with its depth map; a photo without one is a `Reject`. Folders in sorted order."""
+    claimed: set[Path] = set()
+    photos = sorted(p for p in root.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
+    for folder in [root, *sorted(p for p in root.rglob("*") if p.is_dir())]:
+        for outcome in _in_folder(folder, root, photos, encoding, claimed):
+            if isinstance(outcome, Pair):
+                claimed.update(outcome.files)
+            yield outcome
+    for path in photos:
+        if path not in claimed and not _is_depth(path):
+            claimed.add(path)
+            yield Reject(_id(path, root), "no_depth_pair", "no known layout gives this photo a depth map")
+
+
+def _in_folder(
+    folder: Path, root: Path, photos: list[Path], encoding: str | None, claimed: set[Path]
+) -> Iterator[Pair | Reject]:
+    if (folder / DECLARED).is_file():
+        yield from _declared(folder, root, claimed)
+        return
+    infos = folder / "infos.json"
+    if infos.is_file():
+        yield from _sunrgbd(infos, root)
+        return
+    cameras = _read(folder / "cameras.json") if (folder / "cameras.json").is_file() else {}
+    scale = cameras.get("depth_scale_units_per_metre") if isinstance(cameras, dict) else None
+    here = [p for p in photos if p not in claimed and p.is_relative_to(folder)]
+    for path in here:
+        name = path.relative_to(folder).as_posix()
+        for layout in LAYOUTS:
+            match = layout.photo.fullmatch(name)
+            if match is None or (layout.beside and not (folder / layout.beside).is_file()):
+                continue
+            found = [p for p in sorted(folder.glob(layout.depth.format(**match.groupdict()))) if p.suffix != ".json"]
+            if len(found) != 1:
+                continue
+            claimed.add(path)
+            known = layout.encoding or (PER_METRE.get(scale) if scale is not None else encoding)
+            yield Pair(path.relative_to(root).as_posix(), path, _loader(found[0], known), (path, found[0]))
+            break
+
+
+def _loader(path: Path, encoding: str | None) -> Callable[[], DepthMap]:
+    return lambda: load_depth(path, encoding)
+
+
+def _id(path: Path, root: Path) -> str:
+    return f"rgbd-{path.relative_to(root).as_posix()}"
+
+
+def _is_depth(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.mode.startswith(("I", "F"))
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _declared(folder: Path, root: Path, claimed: set[Path]) -> Iterator[Pair | Reject]:
+    """`rgbd.json`: {"pairs": [{"image": path, "depth": path, "encoding": name}, ...]}, paths relative to it."""
+    data = _read(folder / DECLARED)
+    pairs = data.get("pairs") if isinstance(data, dict) else None
+    if not isinstance(pairs, list):
+        yield Reject(
+            _id(folder / DECLARED, root), "malformed_row", 'expected {"pairs": [{"image", "depth", "encoding"}]}'
+        )
+        return
+    for number, entry in enumerate(pairs, 1):
+        try:
+            photo, depth = folder / entry["image"], folder / entry["depth"]
+            encoding = entry.get("encoding")
+        except (KeyError, TypeError, AttributeError) as error:
+            yield Reject(
+                f"{_id(folder / DECLARED, root)}:{number}", "malformed_row", f"{type(error).__name__}: {error}"
+            )
+            continue
+        claimed.update((photo, depth))
+        if not photo.is_file():
+            yield Reject(_id(photo, root), "image_missing", f"{photo}, named in {folder / DECLARED}, does not exist")
+            continue
+        yield Pair(photo.relative_to(root).as_posix(), photo, _loader(depth, encoding), (photo, depth))
+
+
+# --- SUN RGB-D as mmdetection3d stores it --------------------------------------------------------------------------
+
+
+def _sunrgbd(infos: Path, root: Path) -> Iterator[Pair | Reject]:
+    """Frames of infos.json: depth is the points projected by `depth2img`, objects are the labelled 2D boxes."""
+    data = _read(infos)
+    if not isinstance(data, dict) or str(data.get("metainfo", {}).get("DATASET", "")).upper() != "SUNRGBD":
+        return
+    for number, frame in enumerate(data.get("data_list", []), 1):
+        place = f"{_id(infos, root)}:{number}"
+        try:
+            camera = frame["images"]["CAM0"]
+            photo = infos.parent / camera["img_path"]
+            if not photo.is_file():
+                raise RowError("image_missing", f"{photo} does not exist")
+            points = _points_file(infos.parent, frame["lidar_points"]["lidar_path"])
+            size = photo_size(photo)
+            objects = tuple(
+                (SUN_CLASSES[o["bbox_label"]].replace("_", " "), to_box(o["bbox"], Frame.PIXEL_XYXY, size))
+                for o in frame.get("instances", [])
+            )
+            depth = _projector(points, int(frame["lidar_points"]["num_pts_feats"]), camera["depth2img"], size)
+        except (RowError, BoxError) as error:
+            yield Reject(place, error.reason, str(error))
+            continue
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            yield Reject(place, "malformed_row", f"{type(error).__name__}: {error}")
+            continue
+        yield Pair(photo.relative_to(root).as_posix(), photo, depth, (photo, points), objects)
+
+
+def _points_file(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / "points" / name):
+        if path.is_file():
+            return path
+    only = sorted(folder.glob("*.bin"))
+    if len(only) != 1:
+        raise RowError("depth_missing", f"points {name} are not in {folder}")
+    return only[0]
+
+
+def _projector(path: Path, features: int, depth2img: Any, size: tuple[int, int]) -> Callable[[], DepthMap]:
+    def project() -> DepthMap:
+        raw = np.fromfile(path, dtype=np.float32)
+        if raw.size == 0 or raw.size % features:
+            raise RowError("depth_unreadable", f"{path}: {raw.size} numbers are no points of {features} features")
+        return project_points(raw.reshape(-1, features)[:, :3], np.asarray(depth2img, dtype=np.float64), size)
+
+    return project
+
+
+def project_points(points: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> DepthMap:
+    """A sparse metric depth map: the nearest of the points that fall on each pixel.
+
+    points: shape (n, 3). matrix: shape (3, 3), maps a point to (u * d, v * d, d), with d metres from the camera.
+    """
+    u, v, d = matrix @ points.T.astype(np.float64)
+    front = d > 1e-6
+    d = d[front]
+    columns, rows = np.floor(u[front] / d).astype(int), np.floor(v[front] / d).astype(int)
+    width, height = size
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    values = np.full((height, width), np.inf)
+    np.minimum.at(values, (rows[inside], columns[inside]), d[inside])
+    return DepthMap(values, np.isfinite(values), metric=True)

@@ -1,0 +1,109 @@
+"""Visual-CoT, in the three forms in which its rows are published; the form is told by a row's fields.
+
+benchmark (`conversations`): the box is written in the image padded to a square, and once more in pixels behind
+    `###` in `image[1]`. The pixels are exact and taken; the padded box must agree, else `frames_disagree`.
+metadata (`bboxs`): several boxes in pixel xyxy, with the size of the image.
+REC (`expression`, `bbox`): one box in pixel xyxy and no answer, so such rows end as `empty_answer`; with
+    referring expressions use the source `refcoco`.
+
+Source of the frames: the benchmark files themselves, which carry both forms; github.com/deepcs233/Visual-CoT.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ...geometry import Frame
+from ...sample import Sample
+from ..files import read_json, read_lines
+from ..outcome import Reject
+from ..rows import Found, check_all, declared_size, text
+from .options import Options
+
+REQUEST = "Please provide the bounding box coordinate of the region that can help you answer the question better."
+"""What the benchmark form appends to every question."""
+
+
+def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
+    """Rows of a benchmark JSON list or of a JSON lines file."""
+    rows = ((f"{path.name}:{number}", row if isinstance(row, Reject) else (number, row)) for number, row in _rows(path))
+
+    def parse(numbered: tuple[int, Any]) -> Found:
+        number, row = numbered
+        place = f"viscot-{path.stem}-{number}"
+        if not isinstance(row, dict):
+            raise TypeError(f"expected an object, got {row!r:.80}")
+        if "conversations" in row:
+            return _benchmark(row, place)
+        if "bboxs" in row:
+            return _metadata(row, place)
+        if "expression" in row:
+            return _rec(row, place)
+        raise KeyError("none of conversations (benchmark), bboxs (metadata), expression (REC)")
+
+    yield from check_all(rows, parse, options.photos(path))
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Numbered rows of either file form, which the first character tells apart."""
+    with path.open("rb") as file:
+        is_list = file.read(4096).lstrip()[:1] == b"["
+    if not is_list:
+        yield from read_lines(path)
+        return
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: expected a JSON list of rows")
+    yield from enumerate(rows, 1)
+
+
+def _benchmark(row: dict[str, Any], place: str) -> Found:
+    turns = [text(turn, "value") for turn in row["conversations"]]
+    question, box, _, answer = turns[:4]
+    padded = json.loads(box)
+    if not isinstance(padded, list) or len(padded) != 4 or not all(isinstance(v, (int, float)) for v in padded):
+        raise ValueError(f"conversations[1] is {box!r:.80}, expected a list of four numbers")
+    image, _, exact = row["image"][-1].partition("###")
+    dataset = str(row.get("dataset", "viscot"))
+    number = row.get("question_id")
+    return Found(
+        id=place if number is None else f"viscot-{dataset}-{row.get('split', '')}-{number}",
+        image=image,
+        question=question.removeprefix("<image>").strip().removesuffix(REQUEST),
+        answer=answer,
+        boxes=[json.loads(exact)] if exact else [padded],
+        frame=Frame.PIXEL_XYXY if exact else Frame.PADDED_UNIT_XYXY,
+        padded=padded if exact else None,
+        meta={"task": f"viscot_{dataset}"},
+    )
+
+
+def _metadata(row: dict[str, Any], place: str) -> Found:
+    dataset = str(row.get("dataset", "viscot"))
+    return Found(
+        id=place,
+        image=text(row, "image"),
+        question=text(row, "question"),
+        answer=text(row, "answer"),
+        boxes=list(row["bboxs"]),
+        frame=Frame.PIXEL_XYXY,
+        size=declared_size(row),
+        meta={"task": f"viscot_{dataset}"},
+    )
+
+
+def _rec(row: dict[str, Any], place: str) -> Found:
+    return Found(
+        id=place,
+        image=text(row, "img_path"),
+        question=text(row, "expression"),
+        answer=str(row.get("answer", "")),
+        boxes=[row["bbox"]],
+        frame=Frame.PIXEL_XYXY,
+        size=declared_size(row),
+        meta={"task": "viscot_rec"},
+    )
