@@ -5,9 +5,9 @@
     with serve(handler) as server:
         open_engine(f"server:any-model@{server.url}")
 
-The handler gets the JSON body of the request. It returns the reply's text, a `Failure`, or a dict that is sent as it is.
-`server.requests` holds all bodies in the order they came; `text_of` and `images_of` read them. A list of
-replies in place of a handler is used up in order, and the last one repeats.
+The handler gets the JSON body of the request. It returns the reply's text, a `Failure`, a `Late` reply, or a dict that
+is sent as it is. `server.requests` holds all bodies in the order they came; `text_of` and `images_of` read them. A list
+of replies in place of a handler is used up in order, and the last one repeats.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def request_for(
     seed: int | None = None,
     frame: Frame = Frame.UNIT_XYXY,
 ) -> Request:
-    """The request that asks `engine` about `sample`, in the package's one prompt and within the engine's pixel budget."""
+    """The request that asks `engine` about `sample`, in the package's one prompt and the engine's pixel budget."""
     images = tuple(model_images(sample, engine.max_pixels, engine.grid))
     return Request(sample.id, build_prompt(sample, frame), images, max_tokens, temperature, seed)
 

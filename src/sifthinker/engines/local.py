@@ -31,8 +31,8 @@ class LocalEngine:
     batch_size: rows generated together. device: "cuda", "cuda:1", "mps", "cpu"; None takes the first there is.
     dtype: None is bfloat16 on accelerators and float32 on CPU.
 
-    Greedy at temperature 0. Else each row draws from its own generator, so that a reply depends on the request's seed and
-    not on the rows beside it (up to rounding). A batch that fails is tried again row by row.
+    Greedy at temperature 0. Else each row draws from its own generator, so that a reply depends on the request's seed
+    and not on the rows beside it (up to rounding). A batch that fails is tried again row by row.
 
     Raises `InputError` when there is no such model, or it takes no images.
     """

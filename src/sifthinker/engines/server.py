@@ -40,7 +40,7 @@ class ServerEngine:
     concurrency: requests at a time. timeout_s: for one try. retries: after timeouts, lost connections and the statuses
     408, 409, 429 and 5xx, with growing pauses. extra_body: further fields of every request, as the server knows them.
 
-    Raises `InputError` for a malformed address and `EndpointError` when the server cannot be reached or refuses the key.
+    Raises `InputError` for a malformed address, `EndpointError` when the server cannot be reached or refuses the key.
     """
 
     def __init__(

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sifthinker.engines import Request, open_engine, request_for
+from sifthinker.engines.engine import family_from_name
+from sifthinker.errors import EndpointError
+from sifthinker.sample import Sample
+from tests.openai_server import Failure, Late, completion, images_of, serve, text_of, unused_url
+
+
+def plain(id_: str = "r", **options: Any) -> Request:
+    return Request(id_, [{"role": "user", "content": id_}], **options)
+
+
+def test_sends_pictures_at_final_size_and_says_all_of_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIFTHINKER_API_KEY", "secret")
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
+    with (
+        serve(["fine"]) as server,
+        open_engine(f"server:my@Qwen2.5-VL@{server.url}", extra_body={"top_k": 1}) as engine,
+    ):
+        request = request_for(Sample("s", photo, "where?"), engine, max_tokens=9, temperature=0.7, seed=5)
+        reply = engine.generate([request])[0]
+    assert (reply.text, reply.finish_reason, reply.error) == ("fine", "stop", None)
+    assert reply.usage == {"prompt_tokens": 7, "completion_tokens": 5}
+    body = server.requests[0]
+    sent = {k: body[k] for k in ("model", "max_tokens", "temperature", "seed", "top_k")}
+    assert sent == {"model": "my@Qwen2.5-VL", "max_tokens": 9, "temperature": 0.7, "seed": 5, "top_k": 1}
+    assert server.keys == ["Bearer secret"]
+    assert "where?" in text_of(body)
+    assert [b["type"] for b in body["messages"][0]["content"]] == ["text", "image_url", "text"]
+    (picture,) = images_of(body)
+    assert np.array_equal(np.asarray(picture), np.asarray(request.images[0])), "lossless, at its final size"
+
+
+def test_seed_is_left_out_when_open() -> None:
+    with serve(["x"]) as server, open_engine(f"server:m@{server.url}") as engine:
+        engine.generate([plain()])
+    assert "seed" not in server.requests[0]
+    assert server.requests[0]["temperature"] == 0.0
+
+
+def test_concurrency_is_bounded_and_order_kept() -> None:
+    def answer(body: dict[str, Any]) -> Late:
+        return Late(text_of(body), 0.06 if text_of(body) in "02" else 0.02)
+
+    with serve(answer) as server, open_engine(f"server:m@{server.url}", concurrency=3) as engine:
+        replies = engine.generate([plain(str(n)) for n in range(9)])
+    assert [r.text for r in replies] == [str(n) for n in range(9)]
+    assert 2 <= server.peak <= 3
+
+
+def test_failures_are_retried_then_reported_alone() -> None:
+    tries: dict[str, int] = {}
+
+    def answer(body: dict[str, Any]) -> str | Failure:
+        name = text_of(body)
+        tries[name] = tries.get(name, 0) + 1
+        return Failure(503, "busy") if name == "never" or (name == "once" and tries[name] == 1) else name
+
+    with serve(answer) as server, open_engine(f"server:m@{server.url}", retries=1) as engine:
+        replies = engine.generate([plain("ok"), plain("never"), plain("once")])
+    assert [r.text for r in replies] == ["ok", None, "once"]
+    assert replies[1].error == "HTTP 503: busy"
+    assert tries == {"ok": 1, "never": 2, "once": 2}
+
+
+def test_timeout_and_lost_connection() -> None:
+    answers = {"late": Late("x", 1.0), "gone": Failure(0), "ok": "ok"}
+    with (
+        serve(lambda body: answers[text_of(body)]) as server,
+        open_engine(f"server:m@{server.url}", retries=0, timeout_s=0.3) as engine,
+    ):
+        late, gone, ok = engine.generate([plain("late"), plain("gone"), plain("ok")])
+    assert late.error == "no reply within 0.3 s"
+    assert gone.error
+    assert "\n" not in gone.error
+    assert ok.text == "ok"
+
+
+@pytest.mark.parametrize(
+    ("sent", "text", "finish", "error"),
+    [
+        (completion("cut", "length"), "cut", "length", None),
+        (completion("<answer>a</answer>", reasoning_content="hm"), "<think>hm</think><answer>a</answer>", "stop", None),
+        (completion("<think>hm</think>", reasoning="hm"), "<think>hm</think>", "stop", None),
+        (completion(None), None, None, "the server sent no text (finish_reason 'stop')"),
+        (completion("x", "content_filter"), None, None, "the server sent no text (finish_reason 'content_filter')"),
+        (completion("") | {"choices": []}, None, None, "the server sent something that is not a chat completion"),
+        ({"hello": "world"}, None, None, "the server sent something that is not a chat completion"),
+        (Failure(404, "no model\n m"), None, None, "HTTP 404: no model m"),
+    ],
+)
+def test_what_servers_send(sent: Any, text: str | None, finish: str | None, error: str | None) -> None:
+    with serve([sent]) as server, open_engine(f"server:m@{server.url}", retries=0) as engine:
+        reply = engine.generate([plain()])[0]
+    assert (reply.text, reply.finish_reason, reply.error) == (text, finish, error)
+
+
+def test_endpoint_down_is_one_clear_line() -> None:
+    url = unused_url()
+    start = time.monotonic()
+    with pytest.raises(EndpointError, match=f"cannot reach {url}: start the server or check the address") as caught:
+        open_engine(f"server:m@{url}")
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - start < 10
+
+
+def test_server_without_model_list_is_fine() -> None:
+    with serve(["x"], models=None) as server, open_engine(f"server:m@{server.url}") as engine:
+        assert engine.generate([plain()])[0].text == "x"
+
+
+def test_works_inside_of_a_running_loop() -> None:
+    async def notebook() -> str | None:
+        with serve(["x"]) as server, open_engine(f"server:m@{server.url}") as engine:
+            return engine.generate([plain()])[0].text
+
+    assert asyncio.run(notebook()) == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", "qwen2.5-vl"),
+        ("qwen2.5vl:7b", "qwen2.5-vl"),
+        ("qwen2_5_vl", "qwen2.5-vl"),
+        ("Qwen3-VL-8B", "qwen3-vl"),
+        ("qwen2-vl-2b", "qwen2-vl"),
+        ("gpt-5", "generic"),
+    ],
+)
+def test_family_from_name(name: str, family: str) -> None:
+    assert family_from_name(name).name == family
