@@ -54,7 +54,9 @@ class DepthMap:
         array = np.asarray(values, dtype=np.float32)
         mask = np.isfinite(array) if valid is None else np.asarray(valid, dtype=bool)
         if array.ndim != 2 or array.shape != mask.shape:
-            raise ValueError(f"depth needs shape (height, width) and a mask of that shape, got {array.shape}, {mask.shape}")
+            raise ValueError(
+                f"depth needs shape (height, width) and a mask of that shape, got {array.shape}, {mask.shape}"
+            )
         array = np.where(mask, array, np.float32(0))
         if not np.isfinite(array).all():
             raise ValueError("depth has valid pixels that are not finite")
@@ -135,7 +137,9 @@ def encode_depth(depth: DepthMap) -> tuple[bytes, dict[str, Any]]:
     Depth = offset + level * scale; exact to half a `scale`, which is 1/65534 of the range.
     """
     found = depth.values[depth.valid]
-    low, high = (0.0, 1.0) if not depth.metric else (float(found.min()), float(found.max())) if found.size else (0.0, 1.0)
+    low, high = (
+        (0.0, 1.0) if not depth.metric else (float(found.min()), float(found.max())) if found.size else (0.0, 1.0)
+    )
     scale = (high - low) / (LEVELS - 1) or 1.0
     levels = np.where(depth.valid, np.rint((depth.values.astype(np.float64) - low) / scale) + 1, 0).astype(np.uint16)
     buffer = io.BytesIO()

@@ -72,9 +72,13 @@ class Area:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", tuple(box.quantized() for box in self.boxes))
-        object.__setattr__(self, "depths", tuple(d if d is None else round(float(d) * GRID) / GRID for d in self.depths))
+        object.__setattr__(
+            self, "depths", tuple(d if d is None else round(float(d) * GRID) / GRID for d in self.depths)
+        )
         if len(self.boxes) != len(self.depths):
-            raise ValueError(f"{len(self.boxes)} boxes with {len(self.depths)} depths: each box needs one depth (or None)")
+            raise ValueError(
+                f"{len(self.boxes)} boxes with {len(self.depths)} depths: each box needs one depth (or None)"
+            )
         if bad := [d for d in self.depths if d is not None and not 0 <= d <= 1]:
             raise ValueError(f"depth {bad[0]}: relative depth lies in [0, 1]")
 
@@ -139,9 +143,7 @@ class Trace:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Trace:
         """Inverse of `to_json`."""
-        steps = [
-            Step(Area(tuple(Box(*b) for b in s["boxes"]), tuple(s["depths"])), s["text"]) for s in data["steps"]
-        ]
+        steps = [Step(Area(tuple(Box(*b) for b in s["boxes"]), tuple(s["depths"])), s["text"]) for s in data["steps"]]
         faults = [Fault(FaultKind(f["kind"]), f["start"], f["end"], f["message"]) for f in data["faults"]]
         return cls(tuple(steps), data["answer"], tuple(faults))
 
@@ -228,6 +230,7 @@ def parse_trace(
         raise TypeError(f"frame {frame} needs the image size")
     faults: list[Fault] = []
     elements = list(_elements(reply, faults))
+    cut_off = next((f.start for f in faults if f.kind is FaultKind.TRUNCATED), None)
     steps: list[Step] = []
     answer: str | None = None
     pending: tuple[Area, _Element] | None = None
@@ -279,7 +282,9 @@ def parse_trace(
                     fault(FaultKind.ORDER, element, "<answer> must follow </think>")
                 state = "done" if state in ("thought", "done") else state
                 answer = element.content.strip() or None
-                if answer is None:
+                if element.start == cut_off:
+                    answer = None  # an answer that was cut off is none: "1" may be the start of "12"
+                elif answer is None:
                     fault(FaultKind.EMPTY_ANSWER, element, "<answer> is empty")
     flush()
 
@@ -336,9 +341,7 @@ def _elements(reply: str, faults: list[Fault]) -> Iterator[_Element]:
         outside(len(reply))
 
 
-def _area(
-    element: _Element, faults: list[Fault], depth_required: bool, frame: Frame, size: Size | None
-) -> Area:
+def _area(element: _Element, faults: list[Fault], depth_required: bool, frame: Frame, size: Size | None) -> Area:
     """The area of an element; items that cannot be read are left out and listed."""
 
     def fault(kind: FaultKind, message: str) -> None:
@@ -418,26 +421,34 @@ class TraceStream:
     ['I look.']
     """
 
-    _ELEMENT = re.compile(r"<(area|text|answer)>(.*?)</\1>", re.DOTALL)
-
     def __init__(self, depth_required: bool = True) -> None:
         self._reply = ""
-        self._done = 0
+        self._scanned = 0
+        self._opened: re.Match[str] | None = None
         self._depth_required = depth_required
 
     def feed(self, piece: str) -> Sequence[Event]:
         """Take the next piece of the reply; returns the elements that it completes, in order."""
         self._reply += piece
         events = []
-        for match in self._ELEMENT.finditer(self._reply, self._done):
-            name, content = match.groups()
-            self._done = match.end()
-            value: Area | str = content.strip()
-            if name == "area":
-                element = _Element(name, match.start(), match.end(), content, match.start(2))
-                value = _area(element, [], self._depth_required, Frame.UNIT_XYXY, None)
-            events.append(Event(name, value, match.start(), match.end()))
+        # Tags pair up as in `_elements`; every tag is looked at once, so a long reply stays cheap.
+        for tag in _TAG.finditer(self._reply, self._scanned):
+            self._scanned = tag.end()
+            opened, self._opened = self._opened, None
+            if not tag[0].startswith("</"):
+                self._opened = tag if tag[1] != "think" else None
+            elif opened is not None and opened[1] == tag[1]:
+                events.append(self._event(opened, tag))
+        self._scanned = max(self._scanned, len(self._reply) - len("</answer>") + 1)
         return events
+
+    def _event(self, opened: re.Match[str], closing: re.Match[str]) -> Event:
+        content = self._reply[opened.end() : closing.start()]
+        value: Area | str = content.strip()
+        if opened[1] == "area":
+            element = _Element("area", opened.start(), closing.end(), content, opened.end())
+            value = _area(element, [], self._depth_required, Frame.UNIT_XYXY, None)
+        return Event(opened[1], value, opened.start(), closing.end())
 
     def close(self) -> Trace:
         """The trace of everything that was fed, equal to `parse_trace` of the whole."""
