@@ -63,7 +63,6 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     from peft import PeftModel
     from trl import GRPOConfig
 
-    from ..rewards.judge import open_judge
     from .data import load_rows
     from .progress import ProgressStore
     from .run import LogHistory, image_grid, lora_config, open_model, start_run, vision_ids
@@ -95,9 +94,12 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     checkpoint = start_run(out, to_dict(config, trl), config.resume)
     store = ProgressStore()
     trainer: SifGRPOTrainer
-    rewards = build_rewards(
-        config.rewards, config.profile, store, lambda: trainer.window(), open_judge(config.judge) if config.judge else None
-    )
+    judge = None
+    if config.judge:
+        from ..rewards.judge import open_judge
+
+        judge = open_judge(config.judge)
+    rewards = build_rewards(config.rewards, config.profile, store, lambda: trainer.window(), judge)
     adapter = None if isinstance(model, PeftModel) or not config.lora else lora_config(
         config.lora_r, config.lora_alpha, config.lora_dropout
     )

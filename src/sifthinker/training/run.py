@@ -47,6 +47,7 @@ def start_run(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
     Raises `InputError` when the folder already holds a run and `resume` is false, and when it was made with
     another prompt or other settings that decide what is learned.
     """
+    config = json.loads(json.dumps(config, default=str))  # as it will be read back: tuples are lists
     if (out / "run.json").exists():
         if not resume:
             raise InputError(f"{out} already holds a run: give --resume to go on with it, or another --out")
@@ -68,7 +69,7 @@ def start_run(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
         "config": config,
     }
     checkpoint = find_checkpoint(out) if resume else None
-    atomic_write(out / "run.json", json.dumps(record, indent=2, default=str))
+    atomic_write(out / "run.json", json.dumps(record, indent=2))
     _cut_log(out / LOG, checkpoint)
     return checkpoint
 

@@ -54,10 +54,11 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     trl: fields of TRL's `SFTConfig`.
     """
     from peft import PeftModel
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
     from .data import load_rows
     from .run import LogHistory, image_grid, lora_config, open_model, start_run
+    from .trl_adapter import SifSFTTrainer
 
     out = Path(config.out)
     model, processor, family = open_model(config.model, config.max_pixels, config.dtype, config.freeze_vision)
@@ -75,7 +76,7 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     adapter = None if isinstance(model, PeftModel) or not config.lora else lora_config(
         config.lora_r, config.lora_alpha, config.lora_dropout
     )
-    trainer = SFTTrainer(
+    trainer = SifSFTTrainer(
         model=model,
         args=args,
         train_dataset=rows,

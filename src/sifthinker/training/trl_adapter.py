@@ -1,7 +1,7 @@
-"""The one file that knows TRL's shapes: the trainer subclass of GRPO-SIF.
+"""The one file that knows TRL's shapes: the trainer subclasses of the warm-up and of GRPO-SIF.
 
-Written against TRL 1.16; `tests/training/test_trl_adapter.py` holds the signatures of the private methods used here
-(`_calculate_rewards`, `_save_checkpoint`, `_load_optimizer_and_scheduler`).
+Written against TRL 1.16; `tests/training/test_runs.py` holds the signatures of the private methods used here
+(`_calculate_rewards`, `_save_checkpoint`, `_load_optimizer_and_scheduler`, `_load_from_checkpoint`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl import GRPOConfig, GRPOTrainer
+from peft import PeftModel
+from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 
+from ..engines.processor import load_model
 from ..errors import InputError
-from ..rewards import REWARDS
+from ..rewards.focus import area_hiou
 from .progress import ProgressStore
 from .trl_rewards import ANSWER, read_replies
 
@@ -37,7 +39,26 @@ def check_save_steps(args: GRPOConfig) -> None:
         )
 
 
-class SifGRPOTrainer(GRPOTrainer):
+class _ResumeWeights:
+    """Loads the weights of a checkpoint by the model's own rules.
+
+    transformers 5.23 saves Qwen-VL weights under the hub's names, but its trainer reads them back by the names in memory:
+    none match, and the run would go on from the *initial* weights with no more than a warning.
+    """
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        target = self.model if model is None else model  # type: ignore[attr-defined]
+        if isinstance(target, PeftModel) or self.is_fsdp_enabled or self.is_deepspeed_enabled:  # type: ignore[attr-defined]
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+            return
+        target.load_state_dict(load_model(resume_from_checkpoint, dtype=target.dtype).state_dict())
+
+
+class SifSFTTrainer(_ResumeWeights, SFTTrainer):
+    """TRL's trainer with weights that really resume."""
+
+
+class SifGRPOTrainer(_ResumeWeights, GRPOTrainer):
     """TRL's trainer plus the progress store, and the first-box metric that tells hacking from focus."""
 
     def __init__(self, *args: Any, store: ProgressStore, **kwargs: Any) -> None:
@@ -53,13 +74,13 @@ class SifGRPOTrainer(GRPOTrainer):
         samples = [row["sample"] for row in inputs]
         mode = "train" if self.model.training else "eval"
         first = [
-            REWARDS["focus"](type(t)(t.steps[:1] if not f else tuple(s for s in t.steps if s.area is f), None), s)
-            for t, s in zip(read_replies(completions, samples), samples, strict=True)
-            for f in [t.first_focus]
+            0.0 if trace.first_focus is None else area_hiou(trace.first_focus, sample)
+            for trace, sample in zip(read_replies(completions, samples), samples, strict=True)
+            if sample.boxes
         ]
-        known = [value for value in first if value is not None]
-        if known:
-            self._metrics[mode]["first_box_hiou"].append(sum(known) / len(known))
+        if first:
+            # Focus that rises while this falls is hacking: beginning badly on purpose.
+            self._metrics[mode]["first_box_hiou"].append(sum(first) / len(first))
         if mode == "train" and ANSWER in self.reward_func_names:
             # `rewards` is gathered, so every rank sees all rows and writes the same entries.
             ids = gather_object([s.id for s in samples])

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..lookup import lookup
 from ..rewards import RELEASED, REWARDS
-from ..rewards.judge import Judge
 from ..rewards.progress import bonus
 from ..sample import Sample
 from ..trace import Trace, parse_trace
 from .progress import ProgressStore
+
+if TYPE_CHECKING:
+    from ..rewards.judge import Judge
 
 TrlReward = Callable[..., Any]
 PROFILES = {"ours": REWARDS, "released": RELEASED}
