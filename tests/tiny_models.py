@@ -126,3 +126,39 @@ def _as_on_the_hub(folder: Path, model_type: str, image_processor: Any) -> None:
         model_type, "Qwen3VLProcessor"
     )
     (folder / "preprocessor_config.json").write_text(json.dumps(content))
+
+
+def save_tiny_depth(folder: str | Path, metric: bool = False) -> Path:
+    """A random Depth Anything model with its image processor."""
+    import torch
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+    from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPil
+
+    backbone = Dinov2Config(
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        mlp_ratio=1,
+        image_size=56,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=16,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=4,
+        depth_estimation_type="metric" if metric else "relative",
+        max_depth=20 if metric else 1,
+    )
+    torch.manual_seed(0)
+    model = DepthAnythingForDepthEstimation(config)
+    # The last layers of a random model may be dead (ReLU): keep them above zero.
+    torch.nn.init.constant_(model.head.conv3.bias, 1.0)
+    model.save_pretrained(folder)
+    DPTImageProcessorPil(
+        size={"height": 56, "width": 56}, keep_aspect_ratio=True, ensure_multiple_of=14, do_pad=False
+    ).save_pretrained(folder)
+    return Path(folder)

@@ -86,7 +86,7 @@ def load_processor(path: str | Path, max_pixels: int | None = None) -> Processor
     source = path if adapter is None or _has_processor(path) else base_of(path, adapter)
     model_type = None if _is_processor_only(path) else model_config(path).model_type
     qwen = model_type in QWEN_TYPES or (model_type is None and _saved_class(path) in PROCESSOR_CLASSES)
-    with _one_line(source, "a processor (tokenizer and image processor)"):
+    with one_line(source, "a processor (tokenizer and image processor)"):
         processor = (_image_only_class() if qwen else AutoProcessor).from_pretrained(str(source))
     if not isinstance(processor, ProcessorMixin) or getattr(processor, "image_processor", None) is None:
         raise InputError(f"{source}: has a tokenizer but no image processor; need a vision-language model")
@@ -147,7 +147,7 @@ def model_config(path: str | Path) -> PreTrainedConfig:
 
     if (adapter := adapter_config(path)) is not None:
         return model_config(base_of(path, adapter))
-    with _one_line(path, "a model"):
+    with one_line(path, "a model"):
         config = AutoConfig.from_pretrained(str(path))
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise InputError(
@@ -169,7 +169,7 @@ def load_model(path: str | Path, dtype: Any = None, trainable: bool = False, **o
     adapter = adapter_config(path)
     source = path if adapter is None else base_of(path, adapter)
     model_config(source)
-    with _one_line(source, "a model"):
+    with one_line(source, "a model"):
         model = AutoModelForImageTextToText.from_pretrained(str(source), dtype=dtype or "auto", **options)
     if adapter is None:
         return model
@@ -177,7 +177,7 @@ def load_model(path: str | Path, dtype: Any = None, trainable: bool = False, **o
         from peft import PeftModel
     except ImportError as error:
         raise InputError(f"{path}: an adapter needs PEFT: pip install 'sifthinker[train]'") from error
-    with _one_line(path, "an adapter"):
+    with one_line(path, "an adapter"):
         return PeftModel.from_pretrained(model, str(path), is_trainable=trainable)  # type: ignore[return-value]
 
 
@@ -219,7 +219,7 @@ def _looks_like_folder(path: str | Path) -> bool:
 
 
 @contextmanager
-def _one_line(path: str | Path, what: str) -> Iterator[None]:
+def one_line(path: str | Path, what: str) -> Iterator[None]:
     """Turn what transformers and the hub raise for a bad path into an `InputError` of one line."""
     folder = Path(path)
     if folder.is_file():
