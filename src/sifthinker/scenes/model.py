@@ -128,7 +128,7 @@ class Camera:
         return np.stack([size[0] / 2 + focal * x / z, size[1] / 2 + focal * y / z], axis=1)
 
     def rays(self, pixels: ArrayLike, size: Size) -> Floats:
-        """Directions in camera axes through pixel coordinates, shape (n, 3), scaled to z = 1: a ray's length is z-depth."""
+        """Directions in camera axes through pixel coordinates, shape (n, 3), with z = 1: a ray's length is z-depth."""
         p = np.asarray(pixels, dtype=float)
         flat = (p - np.array(size) / 2) / self.focal_px(size)
         return np.concatenate([flat, np.ones((len(flat), 1))], axis=1)

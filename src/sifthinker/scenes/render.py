@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +135,7 @@ def _placed(thing: SceneObject | Room) -> tuple[Floats, Floats, Floats]:
     return thing.rotation, np.array(thing.position), np.array(thing.size)
 
 
-def _cast(scene: Scene, camera: Camera, pixels: Floats, size: Size) -> _Hits:
+def _cast(scene: Scene, camera: Camera, pixels: NDArray[Any], size: Size) -> _Hits:
     """The first thing behind each pixel coordinate."""
     directions = camera.rays(pixels, size) @ np.asarray(camera.rotation)
     eye = np.asarray(camera.position)
@@ -159,8 +160,8 @@ def _cast(scene: Scene, camera: Camera, pixels: Floats, size: Size) -> _Hits:
     return _Hits(depth, owner, points, normals, tuple(alone))
 
 
-def _may_show(thing: SceneObject, camera: Camera, pixels: Floats, size: Size) -> NDArray[np.int64]:
-    """Indices of the pixels in the rectangle around the projected oriented box; all if part of it is behind the camera."""
+def _may_show(thing: SceneObject, camera: Camera, pixels: NDArray[Any], size: Size) -> NDArray[np.int64]:
+    """Indices of the pixels in the rectangle around the projected box; all if part of it is behind the camera."""
     corners = camera.project(thing.corners(), size)
     if np.isnan(corners).any():
         return np.arange(len(pixels))

@@ -81,7 +81,7 @@ SHAPES: dict[str, Shape] = {
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What a batch of n rays hit. t: ray parameter, inf where nothing; normals: outward, own axes, not of unit length."""
+    """What n rays hit. t: ray parameter, inf where nothing; normals: outward, own axes, not of unit length."""
 
     t: Floats
     normals: Floats

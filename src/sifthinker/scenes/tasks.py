@@ -4,8 +4,8 @@ A task says which scenes suit it (`plan`) and proposes a question from a rendere
 cannot (`propose`). Answers come from the scene's geometry, never from the picture; questions whose answer is close
 (see the margins below) are refused. Traces are `gold`'s business.
 
-Each task lists its `aims`: the answers (or kinds of question) that a sample may be made for. The aim is fixed before the
-first scene is drawn and kept while scenes are tried, so that answers that are easier to find are not favored.
+Each task lists its `aims`: the answers (or kinds of question) that a sample may be made for. The aim is fixed before
+the first scene is drawn and kept while scenes are tried, so that answers that are easier to find are not favored.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ Proposer = Callable[[View, Generator, str], Question | str]
 class Task:
     """A family of questions.
 
-    about: one line. rule: how the answer follows from the scene, with its margins. answer_kind: a value of `grading.Kind`.
+    about: one line. rule: how the answer follows from the scene, with its margins.
+    answer_kind: a value of `grading.Kind`.
     propose(view, rng, aim): a question, or the reason why this scene has none.
     min_objects: the scene needs at least so many.
     aims(high): what to aim for in scenes of up to `high` objects; samples take them in turn.
@@ -298,8 +299,8 @@ TASKS: dict[str, Task] = {
     ),
     "color_at_relation": Task(
         "what color the object left of, right of, in front of or behind another has",
-        "Relations as in left_right and front_behind. The object is the only one (of its shape, if the shape is named) that "
-        "stands so or might stand so within the margins.",
+        "Relations as in left_right and front_behind. The object is the only one (of its shape, if the shape is named) "
+        "that stands so, or might stand so within the margins.",
         "text",
         _color_at_relation,
         min_objects=2,
@@ -307,7 +308,8 @@ TASKS: dict[str, Task] = {
     ),
     "nearer": Task(
         "which of two objects is nearer to the camera",
-        f"Centers differ by {DEPTH_MARGIN_M} m or more in z-depth and in distance, boxes by {DEPTH_MARGIN} in relative depth.",
+        f"Centers differ by {DEPTH_MARGIN_M} m or more in z-depth and in distance, boxes by {DEPTH_MARGIN} or more in "
+        "relative depth.",
         "text",
         _nearer,
         min_objects=2,
@@ -339,7 +341,8 @@ TASKS: dict[str, Task] = {
     ),
     "larger": Task(
         "which of two objects is larger",
-        f"Longest sides in metres, not in the picture; {SIZE_MARGIN} times or more, and the box around it has more volume.",
+        f"Longest sides in metres, not in the picture; {SIZE_MARGIN} times or more, and the box around it has more "
+        "volume.",
         "text",
         _larger,
         min_objects=2,

@@ -1,0 +1,126 @@
+"""The stream: same seed, same bytes, any number of workers; tasks in turn; bad requests refused at once."""
+
+import hashlib
+import json
+
+import pytest
+
+from sifthinker.errors import InputError, SifError
+from sifthinker.scenes.generate import generate, make, scene_config
+from sifthinker.scenes.layout import MIN_VISIBLE
+from sifthinker.scenes.tasks import TASKS, Task
+from sifthinker.trace import format_trace
+
+
+def digest(pairs):
+    """One hash a sample, over everything that a data set would hold."""
+    return [
+        hashlib.sha256(
+            b"\0".join(
+                (
+                    s.id.encode(),
+                    s.photo().tobytes(),
+                    s.depth.values.tobytes(),
+                    s.question.encode(),
+                    s.answer.encode(),
+                    str([tuple(b) for b in s.boxes]).encode(),
+                    json.dumps(dict(s.meta)).encode(),
+                    format_trace(t).encode(),
+                )
+            )
+        ).hexdigest()
+        for s, t in pairs
+    ]
+
+
+def test_workers_change_nothing_and_keep_the_order(stream):
+    assert digest(generate(20, seed=11, workers=2)) == digest(stream[:20])
+
+
+def test_a_stream_can_go_on_anywhere(stream):
+    assert digest(generate(3, seed=11, start=6)) == digest(stream[6:9])
+
+
+def test_fewer_samples_are_the_first_ones(stream):
+    assert digest(generate(4, seed=11)) == digest(stream[:4])
+
+
+def test_seeds_give_other_samples(stream):
+    assert not set(digest(generate(4, seed=12))) & set(digest(stream))
+
+
+def test_ids_are_unique_and_tell_configurations_apart(stream):
+    ids = [s.id for s, _ in stream]
+    assert len(set(ids)) == len(ids)
+    (other, _), *_ = generate(1, seed=11, size=(64, 64))
+    assert other.id not in ids
+    assert other.id.endswith("-11-000000")
+
+
+def test_tasks_come_in_turn(stream):
+    names = list(TASKS)
+    in_turn = [s.meta["task"] == names[i % len(names)] for i, (s, _) in enumerate(stream)]
+    assert sum(in_turn) > 0.97 * len(stream)
+
+
+def test_samples_say_what_they_show(stream):
+    for sample, _ in stream:
+        assert sample.photo().size == sample.depth.size == (96, 96)
+        assert sample.depth.metric
+        assert 1 <= len(sample.meta["scene"]["objects"]) <= 3
+        assert min(sample.meta["visible"]) >= MIN_VISIBLE - 1e-4
+        json.dumps(dict(sample.meta))
+
+
+def test_other_sizes_and_numbers():
+    for sample, trace in generate(6, seed=0, size=(160, 96), objects=(4, 5)):
+        assert sample.photo().size == (160, 96)
+        assert 4 <= len(sample.meta["scene"]["objects"]) <= 5
+        assert trace.valid
+
+
+def test_single_objects_leave_the_tasks_that_need_no_more():
+    pairs = list(generate(9, seed=0, objects=(1, 1)))
+    assert {s.meta["task"] for s, _ in pairs} == {"color_of_shape", "shape_of_color", "count"}
+    assert {len(s.boxes) for s, _ in pairs} == {1}
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"tasks": ["colour_of_shape"]}, r"unknown task 'colour_of_shape': did you mean 'color_of_shape'"),
+        ({"tasks": []}, "no tasks given; known: color_at_relation"),
+        (
+            {"tasks": ["nearer"], "objects": (1, 1)},
+            "task nearer needs scenes of 2 or more objects, got at most 1|at most 1",
+        ),
+        ({"objects": (3, 2)}, "objects 3 to 2: a scene needs 1 to 8"),
+        ({"objects": (1, 9)}, "objects 1 to 9"),
+        ({"size": (16, 96)}, "size 16x96: sides need 32 pixels"),
+        ({"size": (40, 200)}, "size 40x200"),
+        ({"seed": -1}, "seed -1"),
+        ({"workers": 0}, "workers 0"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_made(request_, message):
+    with pytest.raises(InputError, match=message):
+        generate(**{"n": 1, "seed": 0, **request_})
+
+
+NEVER = Task("never", "", "text", lambda view, rng, aim: "it is not the day for it")
+ALWAYS = TASKS["color_of_shape"]
+
+
+def test_a_task_of_ones_own():
+    ((sample, _),) = generate(1, seed=0, tasks=[f"{__name__}:ALWAYS"])
+    assert sample.question.startswith("What color")
+
+
+def test_a_task_that_finds_nothing_leaves_its_turn_to_the_next():
+    pairs = list(generate(2, seed=0, tasks=[f"{__name__}:NEVER", "count"]))
+    assert [s.meta["task"] for s, _ in pairs] == ["count", "count"]
+
+
+def test_giving_up_says_why():
+    with pytest.raises(SifError, match=r"no scene found for any of .*NEVER: .*it is not the day for it \(12 times\)"):
+        make(scene_config([f"{__name__}:NEVER"], (48, 48), (1, 1)), seed=0, index=0)
