@@ -265,7 +265,8 @@ def draw_trace(
         last = number == len(trace.steps)
         rows.append(_views(photo, depth, step.area, gold if last else None, inner))
         color = INK if step.text else MUTED
-        rows.append(_paragraph(f"{number}.  {step.text or '(no words)'}", inner, 18, color, max_lines=8))
+        unread = "" if step.area.boxes else "  (no box could be read)"
+        rows.append(_paragraph(f"{number}. {step.text or '(no words)'}{unread}", inner, 18, color, max_lines=8))
     if (hidden := len(trace.steps) - MAX_STEPS) > 0:
         rows.append(_paragraph(f"... and {hidden} more steps", inner, 18, MUTED))
     if not trace.steps:
