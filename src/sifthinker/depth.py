@@ -28,7 +28,7 @@ from .geometry import Box, Size
 from .lookup import lookup
 
 CLIP = 0.005
-"""Share of pixels at either end that may leave the range of relative depth, so that single noisy pixels do not set it."""
+"""Share of pixels at either end that may leave the range of relative depth, so that no noisy pixel sets it."""
 
 LEVELS = 65535
 """Levels of the 16-bit PNG in which depth maps are stored."""
@@ -207,7 +207,7 @@ ENCODINGS: dict[str, Callable[[NDArray[Any]], DepthMap]] = {
     "relative": _relative_far,
     "disparity": lambda raw: DepthMap.from_disparity(raw, np.isfinite(raw) & (raw > 0)),
 }
-"""What stored numbers mean. mm, tum, kitti, sun: 16-bit, 0 = no value. metres, relative (0 near), disparity: floats or levels."""
+"""What stored numbers mean. mm, tum, kitti, sun: 16-bit, 0 = no value. Others: floats; relative has 0 nearest."""
 
 
 def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:

@@ -200,7 +200,7 @@ def to_box(values: Sequence[float], frame: Frame, size: Size, slack_px: float = 
     further outside, inverted, empty, not finite or not four numbers raises `BoxError` with the reason.
 
     >>> box = to_box([0.209, 0.575, 0.441, 0.823], Frame.PADDED_UNIT_XYXY, (640, 428))
-    >>> [round(v, 2) for v in from_pixel([box.x0 * 640, box.y0 * 428, box.x1 * 640, box.y1 * 428], Frame.PIXEL_XYXY, (640, 428))]
+    >>> [round(v, 2) for v in to_pixel(tuple(box), Frame.UNIT_XYXY, (640, 428))]
     [133.76, 262.0, 282.24, 420.72]
     """
     try:

@@ -101,7 +101,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A parsed reply. `faults` is empty exactly when the reply is valid; otherwise the rest is what could be recovered."""
+    """A parsed reply. `faults` is empty exactly when it is valid; otherwise the rest is what could be recovered."""
 
     steps: tuple[Step, ...]
     answer: str | None
@@ -191,7 +191,7 @@ def _sayable(text: str, what: str) -> str:
 # --- reading -----------------------------------------------------------------------------------------------------
 
 _TAG = re.compile(r"</?(think|area|text|answer)>")
-_DECIMALS = re.compile(r"-?\d+(?:\.\d{1,%d})?" % DECIMALS)
+_DECIMALS = re.compile(rf"-?\d+(?:\.\d{{1,{DECIMALS}}})?")
 
 
 class _Literal(float):

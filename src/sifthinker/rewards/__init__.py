@@ -1,8 +1,8 @@
 """Rewards of GRPO-SIF: plain functions (trace, sample) -> float, or None when the *sample* cannot be judged.
 
 A reply never causes None: a wrong or broken one earns 0.0. To add a reward: one file here, one line in `REWARDS` and
-in `ABOUT`, one line in the contract test (`docs/rewards.md`). The judge (`judge`), the bonus (`progress`) and the ways to damage
-a trace (`corruptions`) are modules of their own.
+in `ABOUT`, one test (`docs/rewards.md`). The judge (`judge`), the bonus (`progress`) and the ways to damage a trace
+(`corruptions`) are modules of their own.
 """
 
 from __future__ import annotations
