@@ -12,7 +12,7 @@ import errno
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -335,6 +335,21 @@ def read_rows(path: str | Path) -> Iterator[Row]:
                     if row["schema"] > SCHEMA:
                         raise InputError(f"{shard}: schema {row['schema']} is newer than {SCHEMA}; update sifthinker")
                     yield row
+
+
+def rows_at(folder: str | Path, numbers: Sequence[int]) -> Iterator[Row]:
+    """The rows with the given numbers (from 0, ascending) of a data set folder; reads only the parts that hold them."""
+    import pyarrow.parquet as pq
+
+    wanted, first = list(numbers), 0
+    for shard in shard_paths(folder):
+        with pq.ParquetFile(shard) as file:
+            for group in range(file.num_row_groups):
+                end = first + file.metadata.row_group(group).num_rows
+                here = [n - first for n in wanted if first <= n < end]
+                if here:
+                    yield from file.read_row_group(group).take(here).to_pylist()
+                first = end
 
 
 def read_samples(path: str | Path, limit: int | None = None) -> list[tuple[Sample, Trace | None]]:

@@ -1,7 +1,7 @@
 """Screening: what must not enter a data set, with one reason per drop.
 
-`screen` looks at a sample before words are bought for it, `Seen` finds duplicates, `gold_earns_all` is the last check on
-the finished trace.
+`screen` looks at a sample before words are bought for it, `Seen` finds duplicates, `gold_earns_all` checks the finished
+trace.
 """
 
 from __future__ import annotations

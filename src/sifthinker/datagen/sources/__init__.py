@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from ...errors import InputError
@@ -55,4 +56,6 @@ def open_source(name: str, options: Options) -> Rows:
         raise InputError(f"source {kind!r} is a {type(source).__name__}; expected a sifthinker.datagen.sources.Source")
     if not Path(path).exists():
         raise InputError(f"{path}: no such file or folder (source {name!r})")
-    return source.read(Path(path), options)
+    rows = source.read(Path(path), options)
+    # The first row now: a file that cannot be read at all shows before anything is written.
+    return chain(list(islice(rows, 1)), rows)

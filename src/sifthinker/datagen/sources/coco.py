@@ -27,7 +27,8 @@ from ...sample import Sample
 from ..files import FileIndex, RowError, read_json
 from ..outcome import Reject
 from ..rows import UNKNOWN_SIZE, Found, check, declared_size
-from .options import Options, row_rng
+from ..seeds import row_rng
+from .options import Options
 
 MOST = 6
 GAP = 0.03

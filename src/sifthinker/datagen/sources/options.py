@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..files import FileIndex
 
 
@@ -24,8 +22,3 @@ class Options:
     def photos(self, path: Path) -> FileIndex:
         """The photos for the annotation file `path`. Raises `InputError` when their folder does not exist."""
         return FileIndex(self.images or path.parent)
-
-
-def row_rng(seed: int, name: str) -> np.random.Generator:
-    """A generator that depends on seed and name only, so that a row is the same wherever it stands in its file."""
-    return np.random.default_rng([seed, *name.encode()])

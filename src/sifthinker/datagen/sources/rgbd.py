@@ -29,7 +29,8 @@ from ...geometry import Box
 from ...sample import Sample, open_photo
 from ..files import RowError
 from ..outcome import Reject
-from .options import Options, row_rng
+from ..seeds import row_rng
+from .options import Options
 from .refcoco import third
 from .rgbd_layouts import DECLARED, LAYOUTS, Pair, find_pairs
 

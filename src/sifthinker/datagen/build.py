@@ -1,0 +1,334 @@
+"""The pipeline as one function: source -> depth -> screen -> expand -> annotate -> check -> data set folder.
+
+    OUT/data-00000.parquet ...   the rows (`records`)
+    OUT/rejects.jsonl            id, reason and detail of every row that was read and not kept
+    OUT/manifest.json            counts, seed, prompt hash, versions, configuration, digests of the shards
+    OUT/README.md                the card          OUT/contact_sheet.png   rows to look at
+
+While a build runs, `.state.json` says how far the finished shards reach. A killed build goes on from there with
+`resume=True` and ends with the same bytes as one that was never killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..geometry import Size
+from ..prompt import prompt_hash
+from ..records import (
+    MANIFEST,
+    SCHEMA,
+    JsonlWriter,
+    ShardWriter,
+    atomic_write,
+    disk_errors,
+    read_manifest,
+    shard_paths,
+    to_row,
+)
+from ..sample import Sample
+from .annotate import Annotator, Job, open_annotator
+from .depths import AddDepth, as_stored, depth_adder
+from .expand import expand
+from .files import RowError
+from .outcome import Kept, Reject
+from .screen import Seen, gold_earns_all, screen
+from .seeds import row_rng
+from .sheet import card, sheet
+from .sources import open_source
+from .sources.options import Options
+
+STATE = ".state.json"
+JOURNAL = ".words.jsonl"
+REJECTS = "rejects.jsonl"
+ROWS_PER_SHARD = 256
+VERSIONED = ("sifthinker", "numpy", "pillow", "pyarrow")
+
+Outcomes = Callable[[int], Iterable[Kept | Reject]]
+"""From a number n to the outcomes of the rows n, n + 1, ..., always the same ones."""
+
+
+def build(
+    source: str,
+    out: Path,
+    images: Path | None = None,
+    depth: str = "source",
+    depth_encoding: str | None = None,
+    annotator: str = "template",
+    limit: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Make a SIF data set from annotated photos; returns the manifest.
+
+    source: KIND:PATH (`sources.SOURCES`). images: folder of the photos, None: beside the annotation file.
+    depth: `source`, `none`, a folder of depth files (read by `depth_encoding` or their sidecars), or a depth model.
+    annotator: `template`, or MODEL@URL. limit: read at most so many rows. resume: go on with an interrupted build.
+
+    Raises `InputError` for unknown names, missing files, a folder that is not empty, and a full disk; `EndpointError`
+    when the annotator's server is gone. A bad row never raises: it is counted with its reason.
+    """
+    out = Path(out)
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit}: expected at least 1 row")
+    config = {
+        "images": None if images is None else str(images),
+        "depth": depth,
+        "depth_encoding": depth_encoding,
+        "annotator": annotator,
+        "limit": limit,
+    }
+    run = Run(source, source.partition(":")[0], seed, config)
+    rows = open_source(source, Options(images, seed, depth_encoding))
+    add_depth = depth_adder(depth, depth_encoding)
+    writer = open_annotator(annotator, seed, out / JOURNAL)
+    run.annotator = writer.name
+
+    def outcomes(start: int) -> Iterator[Kept | Reject]:
+        return _outcomes(islice(rows, limit), start, add_depth, writer, seed)
+
+    return write_dataset(outcomes, out, run, total=limit, resume=resume)
+
+
+def build_scenes(
+    out: Path,
+    n: int,
+    seed: int = 0,
+    tasks: Sequence[str] | None = None,
+    objects: tuple[int, int] = (1, 3),
+    size: Size = (96, 96),
+    workers: int = 1,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Make a data set of `n` generated scenes with exact questions and their gold traces; returns the manifest.
+
+    tasks, objects, size, workers: as in `scenes.generate.generate`. Every sample passes the same checks as photos do.
+    """
+    from ..scenes.generate import generate
+
+    config = {"n": n, "tasks": None if tasks is None else list(tasks), "objects": list(objects), "size": list(size)}
+
+    def outcomes(start: int) -> Iterator[Kept | Reject]:
+        for sample, trace in generate(n - start, seed, tasks, size, objects, workers, start):
+            stored = as_stored(sample)
+            yield screen(stored, size) or gold_earns_all(stored, trace) or Kept(stored, trace)
+
+    return write_dataset(outcomes, Path(out), Run("scenes", "scenes", seed, config, "scenes"), total=n, resume=resume)
+
+
+# --- from rows to outcomes -----------------------------------------------------------------------------------------
+
+
+def _outcomes(
+    rows: Iterable[Sample | Reject], start: int, add_depth: AddDepth, annotator: Annotator, seed: int
+) -> Iterator[Kept | Reject]:
+    """What becomes of each row, in order. Rows before `start` are only looked at for duplicates."""
+    seen = Seen()
+    waiting: list[Job | Reject] = []
+    jobs = 0
+    for number, row in enumerate(rows):
+        duplicate = seen.duplicate(row) if isinstance(row, Sample) else None
+        if number < start:
+            continue
+        prepared = duplicate or (_prepare(row, add_depth, seed) if isinstance(row, Sample) else row)
+        waiting.append(prepared)
+        jobs += isinstance(prepared, Job)
+        if jobs == annotator.batch:
+            yield from _finish(waiting, annotator)
+            waiting, jobs = [], 0
+    yield from _finish(waiting, annotator)
+
+
+def _prepare(sample: Sample, add_depth: AddDepth, seed: int) -> Job | Reject:
+    """Everything that is done before words are asked for."""
+    try:
+        # Decoding the whole photo finds files that are cut off.
+        size = sample.photo().size
+    except InputError as error:
+        return Reject(sample.id, "image_unreadable", str(error))
+    try:
+        sample = as_stored(add_depth(sample))
+    except RowError as error:
+        return Reject(sample.id, error.reason, error.detail)
+    if reject := screen(sample, size):
+        return reject
+    stages = expand(sample.boxes, sample.depth_map(), row_rng(seed, f"chain {sample.id}"))
+    return Job(sample, tuple(stages))
+
+
+def _finish(waiting: Sequence[Job | Reject], annotator: Annotator) -> Iterator[Kept | Reject]:
+    """Annotate the jobs among `waiting` together; outcomes in the order of `waiting`."""
+    jobs = [w for w in waiting if isinstance(w, Job)]
+    texts = iter(annotator.annotate(jobs) if jobs else [])
+    for item in waiting:
+        words = item if isinstance(item, Reject) else next(texts)
+        if isinstance(words, Reject) or isinstance(item, Reject):
+            yield words if isinstance(words, Reject) else item  # type: ignore[misc]
+            continue
+        trace = item.trace(words)
+        yield gold_earns_all(item.sample, trace) or Kept(item.sample, trace)
+
+
+# --- from outcomes to a folder -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Run:
+    """What a data set is made of; two builds with equal runs give equal bytes."""
+
+    source: str
+    kind: str
+    seed: int
+    config: Mapping[str, Any]
+    annotator: str = ""
+
+
+@dataclass(slots=True)
+class _State:
+    """How far the finished shards reach."""
+
+    read: int = 0
+    kept: int = 0
+    with_depth: int = 0
+    shards: int = 0
+    reject_bytes: int = 0
+    rejects_by_reason: Counter[str] = field(default_factory=Counter)
+    tasks: Counter[str] = field(default_factory=Counter)
+
+
+def write_dataset(
+    outcomes: Outcomes,
+    out: Path,
+    run: Run,
+    total: int | None = None,
+    resume: bool = False,
+    rows_per_shard: int = ROWS_PER_SHARD,
+) -> dict[str, Any]:
+    """Write outcomes to a data set folder and return its manifest; see the module's docstring for the files.
+
+    total: number of rows, if known, for the progress bar. A finished folder of the same run is left as it is.
+    """
+    state = _begin(out, run, resume)
+    if state is None:
+        return read_manifest(out)
+    with (
+        JsonlWriter(out / REJECTS, keep=state.reject_bytes) as rejects,
+        ShardWriter(out, rows_per_shard, start=state.shards) as shards,
+        tqdm(desc=f"build {run.kind}", unit="row", total=total, initial=state.read) as bar,
+    ):
+        for outcome in outcomes(state.read):
+            state.read += 1
+            if isinstance(outcome, Reject):
+                rejects.write(asdict(outcome))
+                state.rejects_by_reason[outcome.reason] += 1
+            else:
+                state.kept += 1
+                state.with_depth += outcome.sample.depth is not None
+                state.tasks[str(outcome.sample.meta.get("task", ""))] += 1
+                if shards.add(to_row(outcome.sample, outcome.trace, run.kind, run.annotator)):
+                    state.shards, state.reject_bytes = shards.shards, rejects.position
+                    _save(out, run, state)
+            bar.set_postfix({"kept": state.kept, **state.rejects_by_reason}, refresh=False)
+            bar.update()
+    return _end(out, run, state)
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    return {"schema": SCHEMA, **asdict(run), "config": dict(run.config), "prompt_hash": prompt_hash()}
+
+
+def _save(out: Path, run: Run, state: _State) -> None:
+    atomic_write(out / STATE, json.dumps({"run": _identity(run), "state": asdict(state)}))
+
+
+def _begin(out: Path, run: Run, resume: bool) -> _State | None:
+    """The state to start from; None when the folder is finished."""
+    if run.seed < 0:
+        raise InputError(f"seed {run.seed}: expected 0 or more")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; --out names a folder")
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if not any(out.iterdir()):
+        _save(out, run, _State())
+        return _State()
+    if not resume:
+        raise InputError(f"{out}: not empty; choose another --out, or go on with an interrupted build with --resume")
+    if (out / MANIFEST).exists():
+        manifest = read_manifest(out)
+        _same(out, run, {key: manifest.get(key) for key in _identity(run)})
+        _clean(out)
+        return None
+    try:
+        saved = json.loads((out / STATE).read_text())
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(f"{out}: not empty, and no interrupted build to go on with; choose another --out") from error
+    _same(out, run, saved["run"])
+    state = _State(**saved["state"])
+    state.rejects_by_reason, state.tasks = Counter(state.rejects_by_reason), Counter(state.tasks)
+    for path in shard_paths(out)[state.shards :]:
+        path.unlink()
+    return state
+
+
+def _same(out: Path, run: Run, before: Mapping[str, Any]) -> None:
+    """Raise `InputError` when a folder was begun with other settings."""
+    now = json.loads(json.dumps(_identity(run)))
+    changed = [
+        f"{key} was {before.get(key)!r}, now {value!r}" for key, value in now.items() if before.get(key) != value
+    ]
+    if changed:
+        raise InputError(f"{out}: begun with other settings ({'; '.join(changed)}); choose another --out")
+
+
+def _end(out: Path, run: Run, state: _State) -> dict[str, Any]:
+    """Write sheet, card and manifest, the manifest last: a folder with a manifest is finished."""
+    rejected = sum(state.rejects_by_reason.values())
+    manifest = {
+        **_identity(run),
+        "read": state.read,
+        "kept": state.kept,
+        "rejected": rejected,
+        "rejects_by_reason": dict(sorted(state.rejects_by_reason.items())),
+        "tasks": dict(sorted(state.tasks.items())),
+        "with_depth": state.with_depth,
+        "versions": _versions(),
+        "shards": [{"file": path.name, "sha256": _sha256(path)} for path in shard_paths(out)],
+    }
+    atomic_write(out / "contact_sheet.png", sheet(out, state.kept))
+    atomic_write(out / "README.md", card(manifest))
+    atomic_write(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    _clean(out)
+    return manifest
+
+
+def _clean(out: Path) -> None:
+    for name in (STATE, JOURNAL):
+        (out / name).unlink(missing_ok=True)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

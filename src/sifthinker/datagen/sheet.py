@@ -1,0 +1,104 @@
+"""What a person opens first in a data set folder: the contact sheet and the card."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..draw import GREEN, Color, color_depth, contact_sheet, draw_boxes
+from ..records import from_row, rows_at
+from ..sample import Sample
+from ..trace import Trace
+from .outcome import REASONS
+
+TILES = 16
+TILE = (640, 260)
+CHAIN: Color = (255, 176, 0)
+"""Areas on the way to the evidence; gold boxes are green."""
+
+
+def sheet(folder: Path, kept: int) -> bytes:
+    """A PNG of rows spread evenly over the set: chain and gold boxes on the photo, gold boxes on the depth map."""
+    if not kept:
+        picture = contact_sheet([(Image.new("RGB", TILE, (240, 240, 240)), "No row was kept; see rejects.jsonl.")])
+    else:
+        count = min(TILES, kept)
+        numbers = [i * kept // count for i in range(count)]
+        tiles = []
+        for row in rows_at(folder, numbers):
+            sample, trace = from_row(row)
+            tiles.append((tile(sample, trace), caption(sample, trace)))
+        picture = contact_sheet(tiles, columns=2, tile=TILE, max_lines=5)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def tile(sample: Sample, trace: Trace | None) -> Image.Image:
+    """Photo and, where there is one, depth map side by side."""
+    photo, depth = sample.photo(), sample.depth_map()
+    chain = [box for step in trace.steps[:-1] for box in step.area.boxes if not box.is_whole] if trace else []
+    views = [draw_boxes(draw_boxes(photo, chain, color=CHAIN), sample.boxes, color=GREEN)]
+    if depth is not None:
+        views.append(draw_boxes(color_depth(depth), sample.boxes, color=GREEN).resize(views[0].size))
+    canvas = Image.new("RGB", (sum(v.width for v in views) + 8 * (len(views) - 1), views[0].height), (255, 255, 255))
+    x = 0
+    for view in views:
+        canvas.paste(view, (x, 0))
+        x += view.width + 8
+    return canvas
+
+
+def caption(sample: Sample, trace: Trace | None) -> str:
+    """Id, question, answer, and the last words of the chain."""
+    choices = " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(sample.choices))
+    last = f"\n{trace.steps[-1].text}" if trace and trace.steps else ""
+    return f"{sample.id}\n{sample.question} {choices}\n-> {sample.answer}{last}"
+
+
+def card(manifest: Mapping[str, Any]) -> str:
+    """README.md of the folder, with the header from which the Hugging Face hub knows the files."""
+    written = manifest["annotator"]
+    words = "Templates, not a model: the wording is plain and repetitive." if written.startswith("template") else (
+        f"The model {written}, checked against the given boxes and the gold answer."
+    )  # fmt: skip
+    reasons = "\n".join(
+        f"| {name} | {count} | {REASONS.get(name, '')} |" for name, count in manifest["rejects_by_reason"].items()
+    )
+    tasks = "\n".join(f"| {name} | {count} |" for name, count in manifest["tasks"].items())
+    return f"""---
+configs:
+- config_name: default
+  data_files: data-*.parquet
+task_categories:
+- visual-question-answering
+---
+
+# SIF data set from {manifest["source"]}
+
+Photos, depth maps, questions, gold boxes, and gold traces that look at the evidence before they answer. Made by
+sifthinker {manifest["versions"]["sifthinker"]} with seed {manifest["seed"]}.
+
+- read {manifest["read"]}, kept {manifest["kept"]}, rejected {manifest["rejected"]} (rejects.jsonl gives each reason)
+- with a depth map: {manifest["with_depth"]}
+- prompt {manifest["prompt_hash"]}, row schema {manifest["schema"]}
+- who wrote the words: {written}. {words}
+
+The photos and annotations are under the terms of their sources; this folder adds no rights to them.
+
+| task | kept |
+|---|---|
+{tasks}
+
+| rejected because | rows | meaning |
+|---|---|---|
+{reasons}
+
+Boxes are unit xyxy of the photo. Depth is relative, 0 nearest and 1 farthest, in traces; the depth column keeps 16 bits
+a pixel and says what they mean. contact_sheet.png shows rows spread over the set: gold boxes green, the way to them
+orange.
+"""
