@@ -198,6 +198,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="Take the first so many items.")] = None,
     n: Annotated[int, typer.Option(help="Items of a generated benchmark.")] = 200,
     seed: Seed = 0,
+    images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
     max_tokens: Annotated[int, typer.Option(help="Tokens of a reply at most.")] = 1024,
     temperature: float = 0.0,
@@ -207,10 +208,11 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Run a benchmark into a run folder: answers, focus, depth, valid traces, each with a 95% interval."""
-    from .evaluate import evaluate, summary
+    from .evaluate import evaluate
+    from .tables import summary
 
     result = evaluate(
-        model, benchmark, out, limit=limit, n=n, seed=seed, batch_size=batch_size, max_tokens=max_tokens,
+        model, benchmark, out, limit=limit, n=n, seed=seed, images=images, batch_size=batch_size, max_tokens=max_tokens,
         temperature=temperature, max_pixels=max_pixels, resume=resume, allow_failed=allow_failed,
     )  # fmt: skip
     _print(result, as_json, summary(result))
@@ -221,7 +223,8 @@ def evaluate(
 @app.command()
 def score(run: Path, as_json: Json = False) -> None:
     """Grade the replies of a run folder again, without the model."""
-    from .evaluate import score, summary
+    from .evaluate import score
+    from .tables import summary
 
     result = score(run)
     _print(result, as_json, summary(result))
@@ -235,7 +238,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Paired comparison of two run folders: difference, interval, exact McNemar test."""
-    from .evaluate import compare, comparison_summary
+    from .evaluate import compare
+    from .tables import comparison_summary
 
     result = compare(a, b, force=force)
     _print(result, as_json, comparison_summary(result))
