@@ -1,6 +1,6 @@
 """Score replies of any model against gold boxes, depth and answer. No torch needed.
 
-    python examples/score_replies.py
+python examples/score_replies.py
 """
 
 import numpy as np
@@ -23,7 +23,11 @@ REPLY = """<think>
 </think>
 <answer>red</answer>"""
 
-for name, reply in {"good": REPLY, "cut off": REPLY[:-12], "wrong box": REPLY.replace("0.200,0.400", "0.300,0.500")}.items():
+for name, reply in {
+    "good": REPLY,
+    "cut off": REPLY[:-12],
+    "wrong box": REPLY.replace("0.200,0.400", "0.300,0.500"),
+}.items():
     trace = sif.parse_trace(reply)
     earned = {key: reward(trace, sample) for key, reward in sif.REWARDS.items()}
     print(name, earned, [fault.message for fault in trace.faults])

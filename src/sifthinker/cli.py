@@ -105,7 +105,9 @@ def build(
     source: Annotated[str, typer.Argument(help="KIND:PATH; see `sifthinker list sources`.")],
     out: Out,
     images: Annotated[Path | None, typer.Option(help="Folder in which the photos lie.")] = None,
-    depth: Annotated[str, typer.Option(help="source (what the source has), none, a folder, or a depth model.")] = "source",
+    depth: Annotated[
+        str, typer.Option(help="source (what the source has), none, a folder, or a depth model.")
+    ] = "source",
     depth_encoding: Annotated[str | None, typer.Option(help="Encoding of the depth files in that folder.")] = None,
     annotator: Annotated[str, typer.Option(help="template, or MODEL@URL of an OpenAI-compatible server.")] = "template",
     limit: Annotated[int | None, typer.Option(help="Read the first so many rows.")] = None,
@@ -254,7 +256,9 @@ def report(run: Path, out: Annotated[Path | None, typer.Option(help="HTML file t
 
 
 @app.command(name="list")
-def list_(kind: Annotated[str | None, typer.Argument(help="sources, tasks, rewards, engines, benchmarks, recipes.")] = None) -> None:
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="sources, tasks, rewards, engines, benchmarks, recipes.")] = None,
+) -> None:
     """Sources, tasks, rewards, engines, benchmarks and recipes, one line each."""
     from .catalog import catalog
 

@@ -59,16 +59,24 @@ def demo(config: DemoConfig, resume: bool = False) -> Path:
         return lambda: stage.train(values)
 
     def evaluation(model: Path, name: str) -> Callable[[], Any]:
-        return lambda: evaluate(str(model), "scenes", out / "eval" / name, n=config.items, seed=config.seed, max_tokens=192)
+        return lambda: evaluate(
+            str(model), "scenes", out / "eval" / name, n=config.items, seed=config.seed, max_tokens=192
+        )
 
     train_data, grpo_data = out / "data" / "train", out / "data" / "grpo"
     base, warm, tuned = out / "base", out / "sft", out / "grpo"
     grpo_scenes = max(8, config.samples // GRPO_SHARE)
     run("1/8 training scenes", scenes("train", config.samples, config.seed + 1))
     run("2/8 scenes for GRPO-SIF", scenes("grpo", grpo_scenes, config.seed + 2))
-    run("3/8 a small model of the Qwen2.5-VL architecture", lambda: _fresh(base, build_tiny, train_data, config.seed, TinyConfig))
+    run(
+        "3/8 a small model of the Qwen2.5-VL architecture",
+        lambda: _fresh(base, build_tiny, train_data, config.seed, TinyConfig),
+    )
     run("4/8 evaluation of the base model", evaluation(base, "base"))
-    run("5/8 warm-up (SFT on gold traces)", training(sft, "tiny-sft", config.sft_steps, model=base, data=train_data, out=warm))
+    run(
+        "5/8 warm-up (SFT on gold traces)",
+        training(sft, "tiny-sft", config.sft_steps, model=base, data=train_data, out=warm),
+    )
     run("6/8 evaluation after the warm-up", evaluation(warm, "sft"))
     run("7/8 GRPO-SIF", training(grpo, "tiny-grpo", config.grpo_steps, model=warm, data=grpo_data, out=tuned))
     run("8/8 evaluation after GRPO-SIF", evaluation(tuned, "grpo"))

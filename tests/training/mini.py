@@ -32,7 +32,13 @@ def pairs(n: int) -> list[tuple[Sample, Trace]]:
         photo[y : y + 12, x : x + 12], depth[y : y + 12, x : x + 12] = COLORS[color], 0.2
         box, values = Box(x / 32, y / 32, (x + 12) / 32, (y + 12) / 32), DepthMap(depth)
         sample = Sample(
-            f"mini-{index}", Image.fromarray(photo), "What color is it?", color, values, boxes=(box,), meta={"task": "color"}
+            f"mini-{index}",
+            Image.fromarray(photo),
+            "What color is it?",
+            color,
+            values,
+            boxes=(box,),
+            meta={"task": "color"},
         )
         areas = [Area((b.quantized(),), (values.box_mean(b.quantized()),)) for b in (WHOLE, box)]
         made.append((sample, Trace((Step(areas[0], "I look."), Step(areas[1], f"It is {color}.")), color)))

@@ -13,7 +13,9 @@ from sifthinker.training.sft import SftConfig
 
 
 def test_flags_are_typed_and_override() -> None:
-    flags = parse_flags(["--learning-rate", "1e-4", "--bf16", "--rewards", "[form, answer]", "--max_steps=3", "--limit", "null"])
+    flags = parse_flags(
+        ["--learning-rate", "1e-4", "--bf16", "--rewards", "[form, answer]", "--max_steps=3", "--limit", "null"]
+    )
     assert flags == {"learning_rate": 1e-4, "bf16": True, "rewards": ["form", "answer"], "max_steps": 3, "limit": None}
 
 
@@ -38,9 +40,15 @@ def test_every_recipe_resolves(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model": "m", "data": "d", "out": "o", "learning_rat": 1}, "unknown config field 'learning_rat': did you mean 'learning_rate'"),
+        (
+            {"model": "m", "data": "d", "out": "o", "learning_rat": 1},
+            "unknown config field 'learning_rat': did you mean 'learning_rate'",
+        ),
         ({"model": "m", "data": "d"}, "config field out is missing"),
-        ({"model": "m", "data": "d", "out": "o", "max_pixels": "many"}, "config field max_pixels: expected int, got 'many'"),
+        (
+            {"model": "m", "data": "d", "out": "o", "max_pixels": "many"},
+            "config field max_pixels: expected int, got 'many'",
+        ),
         ({"model": "m", "data": "d", "out": "o", "lora": 1}, "config field lora: expected bool, got 1"),
     ],
 )

@@ -74,7 +74,9 @@ def test_grpo_logs_every_reward_and_has_spread(unbroken: dict) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_killed_and_resumed_equals_unbroken(stage: str, made: tuple[Path, Path], unbroken: dict, tmp_path: Path) -> None:
+def test_killed_and_resumed_equals_unbroken(
+    stage: str, made: tuple[Path, Path], unbroken: dict, tmp_path: Path
+) -> None:
     values = values_for(stage, made, tmp_path / stage)
     command = [sys.executable, "-m", "tests.training.mini", stage, json.dumps(values), "3"]
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'src'}"}

@@ -1,4 +1,4 @@
-"""A dry run before training: does gold earn full marks, do damaged traces earn less, how long are the rows, what is the plan.
+"""A dry run before training: does gold earn full marks, do damaged traces earn less, how long are rows, what is the plan.
 
 Memory estimates and checks against a second engine are left out.
 """
@@ -108,7 +108,7 @@ def _tokens(values: dict[str, Any], pairs: Sequence[tuple[Sample, Trace | None]]
     prompts, completions = [], []
     for sample, trace in tqdm(pairs, desc="token lengths", unit="row"):
         text = processor.apply_chat_template(build_prompt(sample), tokenize=False, add_generation_prompt=True)
-        ids = processor(images=[model_images(sample, max_pixels, grid)], text=[text])["input_ids"]
+        ids = processor(images=[model_images(sample, max_pixels, grid)], text=[text])["input_ids"]  # type: ignore[arg-type]
         prompts.append(len(ids[0]))
         if trace is not None:
             completions.append(len(processor.tokenizer(format_trace(trace))["input_ids"]))
@@ -134,10 +134,16 @@ def plan(values: dict[str, Any], rows: int | None = None) -> dict[str, Any]:
     from .grpo import GrpoConfig
     from .sft import SftConfig
 
-    is_grpo = bool(values.keys() & ({f.name for f in dataclasses.fields(GrpoConfig)} - {f.name for f in dataclasses.fields(SftConfig)})) or "num_generations" in values
+    is_grpo = (
+        bool(
+            values.keys()
+            & ({f.name for f in dataclasses.fields(GrpoConfig)} - {f.name for f in dataclasses.fields(SftConfig)})
+        )
+        or "num_generations" in values
+    )
     split_config(dict(values), GrpoConfig if is_grpo else SftConfig, GRPOConfig if is_grpo else SFTConfig)
-    rows = read_manifest(Path(values["data"]))["kept"] if rows is None else rows
-    rows = min(rows, values.get("limit") or rows)
+    found: int = read_manifest(Path(values["data"]))["kept"] if rows is None else rows
+    rows = min(found, values.get("limit") or found)
     batch = values.get("per_device_train_batch_size", 8) * values.get("gradient_accumulation_steps", 1)
     epochs = values.get("num_train_epochs", 3)
     if is_grpo:
@@ -157,9 +163,7 @@ def plan(values: dict[str, Any], rows: int | None = None) -> dict[str, Any]:
 
 
 def _sheet(pairs: Sequence[tuple[Sample, Trace | None]]) -> Any:
-    tiles = [
-        (draw_boxes(sample.photo(), sample.boxes), f"{sample.question} - {sample.answer}") for sample, _ in pairs
-    ]
+    tiles = [(draw_boxes(sample.photo(), sample.boxes), f"{sample.question} - {sample.answer}") for sample, _ in pairs]
     return contact_sheet(tiles)
 
 

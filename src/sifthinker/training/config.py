@@ -123,7 +123,7 @@ def _typed(name: str, value: Any, annotation: str) -> Any:
     accepted = _TYPES[kind]
     if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
         raise InputError(f"config field {name}: expected {kind}, got {value!r}")
-    return tuple(value) if kind.startswith("tuple") else value
+    return tuple(value) if isinstance(value, list) and kind.startswith("tuple") else value
 
 
 def to_dict(ours: Any, rest: dict[str, Any]) -> dict[str, Any]:

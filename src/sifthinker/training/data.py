@@ -62,14 +62,15 @@ def load_rows(
     limit: take the first so many rows.
     Raises `InputError` when the folder holds no shards.
     """
-    from datasets import Dataset, Image as ImageFeature, Sequence, disable_progress_bars
+    from datasets import Dataset, List, disable_progress_bars
+    from datasets import Image as ImageFeature
 
     disable_progress_bars()
     shards = sorted(str(p) for p in Path(folder).glob("*.parquet"))
     if not shards:
         raise InputError(f"{folder}: no data set here (no *.parquet); make one with `sifthinker build` or `scenes`")
-    rows = Dataset.from_parquet(shards, cache_dir=str(cache))
+    rows = Dataset.from_parquet(shards, cache_dir=str(cache))  # type: ignore[arg-type]
     if limit is not None:
         rows = rows.select(range(min(limit, len(rows))))
-    rows = rows.cast_column("images", Sequence(ImageFeature(decode=False)))
+    rows = rows.cast_column("images", List(ImageFeature(decode=False)))
     return rows.with_transform(_Prepare(max_pixels, grid, completion))

@@ -72,7 +72,12 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     out = Path(config.out)
     model, processor, family = open_model(config.model, config.max_pixels, config.dtype, config.freeze_vision)
     rows = load_rows(
-        config.data, config.max_pixels, image_grid(processor, family), out / "cache", completion=False, limit=config.limit
+        config.data,
+        config.max_pixels,
+        image_grid(processor, family),
+        out / "cache",
+        completion=False,
+        limit=config.limit,
     )
     defaults: dict[str, Any] = {
         "output_dir": str(out),
@@ -100,8 +105,10 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
 
         judge = open_judge(config.judge)
     rewards = build_rewards(config.rewards, config.profile, store, lambda: trainer.window(), judge)
-    adapter = None if isinstance(model, PeftModel) or not config.lora else lora_config(
-        config.lora_r, config.lora_alpha, config.lora_dropout
+    adapter = (
+        None
+        if isinstance(model, PeftModel) or not config.lora
+        else lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
     )
     trainer = SifGRPOTrainer(
         model=model,

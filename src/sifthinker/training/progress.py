@@ -53,6 +53,10 @@ class ProgressStore:
         """Read it back. Raises `InputError` when the checkpoint has none: bonuses would silently restart."""
         path = Path(folder) / FILE
         if not path.exists():
-            raise InputError(f"{path} is missing: this checkpoint was not written by `sifthinker grpo`; start a new run")
+            raise InputError(
+                f"{path} is missing: this checkpoint was not written by `sifthinker grpo`; start a new run"
+            )
         data = json.loads(path.read_text())
-        self._visits = {key: [(int(w), float(m), int(n)) for w, m, n in visits] for key, visits in data["visits"].items()}
+        self._visits = {
+            key: [(int(w), float(m), int(n)) for w, m, n in visits] for key, visits in data["visits"].items()
+        }

@@ -1,9 +1,9 @@
 """A training run and its folder: config, checkpoints, log, resume. Shared by `sft` and `grpo`.
 
-    RUN/run.json             resolved config, versions, prompt hash
-    RUN/log_history.jsonl    one line per logged step
-    RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
-    RUN/model files          the final model or adapter, with its processor
+RUN/run.json             resolved config, versions, prompt hash
+RUN/log_history.jsonl    one line per logged step
+RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
+RUN/model files          the final model or adapter, with its processor
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ def start_run(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
         before = json.loads((out / "run.json").read_text())
         if before["prompt_hash"] != prompt_hash():
             raise InputError(f"{out} was started with another prompt ({before['prompt_hash']}, now {prompt_hash()})")
-        changed = sorted(
-            k for k in config.keys() | before["config"].keys() if config.get(k) != before["config"].get(k)
-        )
+        changed = sorted(k for k in config.keys() | before["config"].keys() if config.get(k) != before["config"].get(k))
         if changed := [k for k in changed if k not in ("resume", "out")]:
             raise InputError(f"{out} was started with other settings: {', '.join(changed)}; restore them or start anew")
     out.mkdir(parents=True, exist_ok=True)
@@ -95,7 +93,9 @@ class LogHistory(TrainerCallback):
     def __init__(self, out: Path) -> None:
         self.path = out / LOG
 
-    def on_log(self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
         """Write one line; TRL's numbers are floats already."""
         if state.is_world_process_zero and logs:
             with self.path.open("a") as file:
@@ -119,7 +119,9 @@ def lora_config(r: int, alpha: int, dropout: float) -> Any:
     )
 
 
-def open_model(model: str, max_pixels: int, dtype: str, freeze_vision: bool) -> tuple[PreTrainedModel, ProcessorMixin, Family]:
+def open_model(
+    model: str, max_pixels: int, dtype: str, freeze_vision: bool
+) -> tuple[PreTrainedModel, ProcessorMixin, Family]:
     """Model (or base with trainable adapter), processor and family, ready for a trainer."""
     import torch
 

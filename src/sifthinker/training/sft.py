@@ -63,7 +63,12 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     out = Path(config.out)
     model, processor, family = open_model(config.model, config.max_pixels, config.dtype, config.freeze_vision)
     rows = load_rows(
-        config.data, config.max_pixels, image_grid(processor, family), out / "cache", completion=True, limit=config.limit
+        config.data,
+        config.max_pixels,
+        image_grid(processor, family),
+        out / "cache",
+        completion=True,
+        limit=config.limit,
     )
     defaults: dict[str, Any] = {
         "output_dir": str(out),
@@ -73,8 +78,10 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     }
     args = SFTConfig(**{**defaults, **trl})
     checkpoint = start_run(out, to_dict(config, trl), config.resume)
-    adapter = None if isinstance(model, PeftModel) or not config.lora else lora_config(
-        config.lora_r, config.lora_alpha, config.lora_dropout
+    adapter = (
+        None
+        if isinstance(model, PeftModel) or not config.lora
+        else lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
     )
     trainer = SifSFTTrainer(
         model=model,

@@ -53,7 +53,8 @@ class TinyConfig:
 
 
 def build_tokenizer(corpus: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer: whole tokens for tags, the prompt's fixed wording and frequent words, single digits, bytes for the rest."""
+    """A byte-level BPE tokenizer: whole tokens for tags, the prompt's fixed wording and frequent
+    words; single digits; bytes for the rest."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -92,11 +93,12 @@ def build_tokenizer(corpus: Iterable[str], vocabulary: int) -> PreTrainedTokeniz
     )
 
 
-def build_tiny(folder: str | Path, corpus: Iterable[str], config: TinyConfig = TinyConfig()) -> Path:  # noqa: B008
+def build_tiny(folder: str | Path, corpus: Iterable[str], config: TinyConfig | None = None) -> Path:
     """Make a small model with scaled random weights and save it, with its processor, to `folder`.
 
     corpus: texts from which the tokenizer learns its words: questions, traces, answers.
     """
+    config = config or TinyConfig()
     import torch
     from transformers import Qwen2_5_VLForConditionalGeneration
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -141,8 +143,11 @@ def scale_weights(model: Any) -> None:
 def _config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Any:
     from transformers import Qwen2_5_VLConfig
 
-    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("pad", "im_end", "image_pad", "video_pad")}
-    ends = {"vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>"}
+    def token(name: str) -> int:
+        found = tokenizer.convert_tokens_to_ids(f"<|{name}|>")
+        assert isinstance(found, int)
+        return found
+
     half = config.width // config.heads // 2
     text = {
         "vocab_size": len(tokenizer),
@@ -153,8 +158,8 @@ def _config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Any:
         "num_key_value_heads": config.heads,
         "max_position_embeddings": 4096,
         "tie_word_embeddings": False,
-        "pad_token_id": ids["pad"],
-        "eos_token_id": ids["im_end"],
+        "pad_token_id": token("pad"),
+        "eos_token_id": token("im_end"),
         "bos_token_id": None,
         "rope_parameters": {
             "rope_type": "default",
@@ -178,9 +183,9 @@ def _config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Any:
     return Qwen2_5_VLConfig(
         text_config=text,
         vision_config=vision,
-        image_token_id=ids["image_pad"],
-        video_token_id=ids["video_pad"],
-        vision_start_token_id=tokenizer.convert_tokens_to_ids(ends["vision_start"]),
-        vision_end_token_id=tokenizer.convert_tokens_to_ids(ends["vision_end"]),
+        image_token_id=token("image_pad"),
+        video_token_id=token("video_pad"),
+        vision_start_token_id=token("vision_start"),
+        vision_end_token_id=token("vision_end"),
         tie_word_embeddings=False,
     )

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from peft import PeftModel
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 
 from ..engines.processor import load_model
@@ -42,8 +42,8 @@ def check_save_steps(args: GRPOConfig) -> None:
 class _ResumeWeights:
     """Loads the weights of a checkpoint by the model's own rules.
 
-    transformers 5.23 saves Qwen-VL weights under the hub's names, but its trainer reads them back by the names in memory:
-    none match, and the run would go on from the *initial* weights with no more than a warning.
+    transformers 5.23 saves Qwen-VL weights under the hub's names, but its trainer reads them back by the names in
+    memory: none match, and the run would go on from the *initial* weights with no more than a warning.
     """
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -67,12 +67,12 @@ class SifGRPOTrainer(_ResumeWeights, GRPOTrainer):
 
     def window(self) -> int:
         """The current generation window, which names a visit in the progress store."""
-        return generation_window(self.state.global_step, self.args)
+        return generation_window(self.state.global_step, self.args)  # type: ignore[arg-type]
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         samples = [row["sample"] for row in inputs]
-        mode = "train" if self.model.training else "eval"
+        mode = "train" if self.model.training else "eval"  # type: ignore[union-attr]
         first = [
             0.0 if trace.first_focus is None else area_hiou(trace.first_focus, sample)
             for trace, sample in zip(read_replies(completions, samples), samples, strict=True)

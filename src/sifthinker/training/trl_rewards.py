@@ -6,6 +6,7 @@ and score it against its `Sample`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -84,22 +85,13 @@ def _progress(scorer: TrlReward, store: ProgressStore, window: Callable[[], int]
             None if a is None else bonus(a, store.previous(s.id, now)) for a, s in zip(accuracies, samples, strict=True)
         ]
 
-    if _is_async(scorer):
+    def reward(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
+        return bonuses(scorer(completions, sample), sample)
 
-        async def progress(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
-            return bonuses(await scorer(completions, sample), sample)
-    else:
+    async def judged(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
+        return bonuses(await scorer(completions, sample), sample)
 
-        def progress(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
-            return bonuses(scorer(completions, sample), sample)
-
-    return progress
-
-
-def _is_async(function: TrlReward) -> bool:
-    import inspect
-
-    return inspect.iscoroutinefunction(function)
+    return _named(judged if inspect.iscoroutinefunction(scorer) else reward, PROGRESS)
 
 
 def _named(function: TrlReward, name: str) -> TrlReward:
