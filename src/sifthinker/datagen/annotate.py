@@ -122,7 +122,7 @@ def _labels(sample: Sample) -> list[str]:
 def _things(sample: Sample) -> str:
     """What is looked for, without telling how many there are."""
     different = list(dict.fromkeys(_labels(sample)))
-    return _listed([_named(label) for label in different]) if different else "the part that shows it"
+    return _listed([_named(label) for label in different]) if different else "what the question is about"
 
 
 def _evidence(stage: Stage, sample: Sample) -> str:
@@ -133,11 +133,12 @@ def _evidence(stage: Stage, sample: Sample) -> str:
     if labels and len(set(labels)) == count:
         where = [f"{_named(n)} at depth {d}" for n, d in zip(labels, numbers, strict=True)] if numbers else None
         return _listed(where or [_named(name) for name in labels])
-    thing = f"{labels[0]}" if len(set(labels)) == 1 else "the evidence"
-    if count > 1:
-        seen = f"{count} boxes, each around one {thing}" if labels else f"{count} parts that show it"
+    if count == 1:
+        seen = "what the question is about"
+    elif len(set(labels)) == 1:
+        seen = f"{count} boxes, each around one {labels[0]}"
     else:
-        seen = "the part that shows it"
+        seen = f"{count} parts that the question is about"
     return seen + (f", at depth {_listed(numbers)}" if numbers else "")
 
 

@@ -39,17 +39,19 @@ def sheet(folder: Path, kept: int) -> bytes:
 
 
 def tile(sample: Sample, trace: Trace | None) -> Image.Image:
-    """Photo and, where there is one, depth map side by side."""
+    """Photo and, where there is one, depth map: side by side, or one above the other where they are wide."""
     photo, depth = sample.photo(), sample.depth_map()
     chain = [box for step in trace.steps[:-1] for box in step.area.boxes if not box.is_whole] if trace else []
     views = [draw_boxes(draw_boxes(photo, chain, color=CHAIN), sample.boxes, color=GREEN)]
     if depth is not None:
         views.append(draw_boxes(color_depth(depth), sample.boxes, color=GREEN).resize(views[0].size))
-    canvas = Image.new("RGB", (sum(v.width for v in views) + 8 * (len(views) - 1), views[0].height), (255, 255, 255))
-    x = 0
-    for view in views:
-        canvas.paste(view, (x, 0))
-        x += view.width + 8
+    width, height = views[0].size
+    below = width > 2 * height
+    step = (0, height + 8) if below else (width + 8, 0)
+    last = len(views) - 1
+    canvas = Image.new("RGB", (width + last * step[0], height + last * step[1]), (255, 255, 255))
+    for number, view in enumerate(views):
+        canvas.paste(view, (number * step[0], number * step[1]))
     return canvas
 
 

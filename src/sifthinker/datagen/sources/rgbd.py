@@ -36,6 +36,8 @@ from .rgbd_layouts import DECLARED, LAYOUTS, Pair, find_pairs
 
 SIDE = 0.11
 """Side of the square around a point, as a share of the picture's shorter side."""
+RADIUS = 0.38
+"""Radius of a drawn circle, as a share of that square's side."""
 SPREAD = 0.10
 MARGIN = 1.2
 DENSE = 0.6
@@ -180,8 +182,8 @@ def draw_marks(photo: Image.Image, points: list[tuple[float, float]]) -> Image.I
     """The photo with circles around unit points, lettered A, B, C."""
     canvas = photo.copy()
     draw = ImageDraw.Draw(canvas)
-    radius = max(4, round(0.03 * min(photo.size)))
-    font = ImageFont.load_default(size=max(10, round(2.2 * radius)))
+    radius = max(4, round(RADIUS * SIDE * min(photo.size)))
+    font = ImageFont.load_default(size=max(10, round(1.9 * radius)))
     for (x, y), letter in zip(points, "ABC", strict=False):
         cx, cy = x * photo.width, y * photo.height
         for grow, color, line in ((1, (0, 0, 0), max(3, radius // 3)), (0, (255, 40, 40), max(2, radius // 5))):

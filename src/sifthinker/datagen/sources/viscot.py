@@ -78,7 +78,7 @@ def _benchmark(row: dict[str, Any], place: str) -> Found:
         boxes=[json.loads(exact)] if exact else [padded],
         frame=Frame.PIXEL_XYXY if exact else Frame.PADDED_UNIT_XYXY,
         padded=padded if exact else None,
-        meta={"task": f"viscot_{dataset}"},
+        meta=_meta(dataset, answer),
     )
 
 
@@ -92,8 +92,14 @@ def _metadata(row: dict[str, Any], place: str) -> Found:
         boxes=list(row["bboxs"]),
         frame=Frame.PIXEL_XYXY,
         size=declared_size(row),
-        meta={"task": f"viscot_{dataset}"},
+        meta=_meta(dataset, text(row, "answer")),
     )
+
+
+def _meta(dataset: str, answer: str) -> dict[str, Any]:
+    """Task and, for the many yes/no questions, the kind of answer: "Yes, it is" is right too."""
+    yes_no = answer.strip(" .").casefold() in ("yes", "no")
+    return {"task": f"viscot_{dataset}"} | ({"answer_kind": "yesno"} if yes_no else {})
 
 
 def _rec(row: dict[str, Any], place: str) -> Found:
