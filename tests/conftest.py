@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# On a busy machine a slow example says nothing; pytest-timeout catches the ones that never end.
+settings.register_profile("sifthinker", deadline=None)
+settings.load_profile("sifthinker")
 
 # No test may reach for the network by accident.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

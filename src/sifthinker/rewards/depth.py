@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..depth import DepthMap
 from ..geometry import Box
 from ..sample import Sample
@@ -11,8 +13,8 @@ RELATIVE_TOLERANCE = 0.1
 """Of the box's mean depth."""
 ABSOLUTE_TOLERANCE = 0.02
 """Floor of the tolerance, so that near things, whose mean goes to 0, can be told at all."""
-ROUNDING = 1e-9
-"""For comparing floats; the three decimals of traces lie far inside of the absolute tolerance."""
+ROUNDING = 1e-6
+"""Depth maps are float32; the three decimals of traces lie far inside of the absolute tolerance."""
 
 
 def depth_reward(trace: Trace, sample: Sample) -> float | None:
@@ -22,9 +24,9 @@ def depth_reward(trace: Trace, sample: Sample) -> float | None:
         n = max(boxes of the last area, gold boxes)
 
     A box is consistent when |d - mean| <= max(0.1 mean, 0.02), mean being the relative depth over its valid pixels.
-    Boxes of the whole image earn nothing, and equal boxes count once, so surplus areas and boxes do not help. A box
-    without any valid pixel is not consistent in the last area and ignored before. 0.0 when the last area is the
-    whole image.
+    Boxes of the whole image earn nothing, and equal boxes count as often as in gold, so surplus areas and boxes do
+    not help. A box without any valid pixel is not consistent in the last area and ignored before. 0.0 when the last
+    area is the whole image.
     """
     depth = _relative(sample)
     if depth is None:
@@ -32,14 +34,16 @@ def depth_reward(trace: Trace, sample: Sample) -> float | None:
     last = trace.last_area
     if last is None or not last.boxes or last.is_whole:
         return 0.0
-    good = {box for box, d in _pairs(last) if _consistent(box, d, depth) is True}
+    found = Counter(box for box, d in _pairs(last) if _consistent(box, d, depth) is True)
+    wanted = Counter(box.quantized() for box in sample.boxes)
+    good = sum(min(count, max(1, wanted[box])) for box, count in found.items())
     bad = {
         (box, d)
         for step in trace.steps[:-1]
         for box, d in _pairs(step.area)
         if not box.is_whole and _consistent(box, d, depth) is False
     }
-    return max(0, len(good) - len(bad)) / max(len(last.boxes), len(sample.boxes))
+    return max(0, good - len(bad)) / max(len(last.boxes), len(sample.boxes))
 
 
 def depth_released(trace: Trace, sample: Sample) -> float | None:
