@@ -67,10 +67,10 @@ def _print(result: dict[str, Any], as_json: bool, text: str) -> None:
 @app.command()
 def demo(
     out: Out = Path("runs/demo"),
-    samples: Annotated[int, typer.Option(min=8, help="Training scenes.")] = 6000,
-    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 600,
-    grpo_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of GRPO-SIF.")] = 60,
-    items: Annotated[int, typer.Option(min=1, help="Held-out scenes of each evaluation.")] = 200,
+    samples: Annotated[int, typer.Option(min=8, help="Training scenes.")] = 5000,
+    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 350,
+    grpo_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of GRPO-SIF.")] = 24,
+    items: Annotated[int, typer.Option(min=1, help="Held-out scenes of each evaluation.")] = 120,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on with a demo that was interrupted.")] = False,
 ) -> None:

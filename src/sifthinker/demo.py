@@ -16,7 +16,7 @@ from typing import Any
 from .errors import InputError
 from .records import atomic_write, read_rows
 
-GRPO_SHARE = 40
+GRPO_SHARE = 50
 """One GRPO scene for so many training scenes: few, so that each is visited several times and progress can act."""
 
 

@@ -1,0 +1,156 @@
+"""The command line: what others rely on, and one clear line with exit code 2 for every mistake."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sifthinker import cli
+
+REPLY = '<think>\n<area>[{"bbox_2d":[0.1,0.1,0.5,0.5]}]</area>\n<text>Here.</text>\n</think>\n<answer>red</answer>'
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> str:
+    (tmp_path / "replies.jsonl").write_text(json.dumps({"reply": REPLY}) + "\n")
+    return f"scripted:{tmp_path / 'replies.jsonl'}"
+
+
+def test_think_prints_one_json_object(photo: Path, scripted: str, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    code = cli.run(["think", str(photo), "What?", "--model", scripted, "--depth", "none", "--out", str(out), "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert result["trace"]["answer"] == "red"
+    assert result["trace"]["faults"] == []
+    assert result["trace"]["steps"] == [{"boxes": [[0.1, 0.1, 0.5, 0.5]], "depths": [None], "text": "Here."}]
+    assert all(Path(f).exists() for f in result["files"])
+
+
+def test_scenes_check_and_eval(tmp_path: Path, capsys) -> None:
+    data = tmp_path / "scenes"
+    assert cli.run(["scenes", "--out", str(data), "--n", "9", "--workers", "1", "--json"]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["read"] == 9 == manifest["kept"] + manifest["rejected"]
+    assert cli.run(["check", str(data), "--json"]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["ready"]
+    assert set(checked["gold_rewards"].values()) == {1.0}
+    assert checked["corrupted_rewards"]
+    replies = tmp_path / "replies.jsonl"
+    from sifthinker.records import read_rows
+
+    rows = [{"id": r["id"], "reply": r["completion"][0]["content"]} for r in read_rows(data)]
+    replies.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    run = [
+        "--model",
+        f"scripted:{replies}",
+        "--benchmark",
+        f"dataset:{data}",
+        "--out",
+        str(tmp_path / "eval"),
+        "--json",
+    ]
+    assert cli.run(["eval", *run]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["n"] == len(rows)
+    for name in ("answer_accuracy", "hiou", "valid_rate"):
+        assert result[name]["value"] == 1.0
+        assert result[name]["low"] <= 1.0 <= result[name]["high"]
+    assert result["depth_error"]["value"] == pytest.approx(0, abs=6e-4)
+    assert cli.run(["score", str(tmp_path / "eval"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answer_accuracy"]["value"] == 1.0
+
+
+def test_build_counts_add_up(photo: Path, tmp_path: Path, capsys) -> None:
+    lines = [
+        {
+            "id": "a",
+            "image": photo.name,
+            "question": "What color is it?",
+            "answer": "red",
+            "boxes": [[0.1, 0.1, 0.5, 0.5]],
+        },
+        {
+            "id": "b",
+            "image": "gone.png",
+            "question": "What color is it?",
+            "answer": "red",
+            "boxes": [[0.1, 0.1, 0.5, 0.5]],
+        },
+        {"id": "c", "image": photo.name, "question": "What is it?", "answer": "red", "boxes": [[0.5, 0.1, 0.1, 0.5]]},
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code = cli.run(["build", f"jsonl:{tmp_path / 'rows.jsonl'}", "--out", str(tmp_path / "set"), "--json"])
+    manifest = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert (manifest["read"], manifest["kept"], manifest["rejected"]) == (3, 1, 2)
+    assert manifest["rejects_by_reason"] == {"box_inverted": 1, "image_missing": 1}
+
+
+def _think(photo: Path | str, *more: str) -> list[str]:
+    return ["think", str(photo), "What?", *more]
+
+
+def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: Path, capsys) -> None:
+    torn, deep, small = tmp_path / "torn.jpg", tmp_path / "deep.png", tmp_path / "small.png"
+    Image.effect_noise((200, 200), 90).save(torn)
+    torn.write_bytes(torn.read_bytes()[:3000])
+    Image.fromarray(np.full((48, 64), 900, np.uint16)).save(deep)
+    Image.fromarray(np.full((10, 10), 900, np.uint16)).save(small)
+    out = ["--out", str(tmp_path / "out")]
+    with_model = ["--model", scripted, "--depth", "none", *out]
+    cases = [
+        (_think(tmp_path / "gone.png", *with_model), "no such"),
+        (_think(torn, *with_model), "truncated"),
+        (_think(deep, *with_model), "depth map, not a photo"),
+        (_think(photo, "--model", scripted, "--depth", str(small), "--depth-encoding", "mm", *out), "10x10"),
+        (_think(photo, "--model", scripted, "--depth", str(deep), *out), "name the encoding"),
+        (_think(photo, "--model", "srever:m@http://x", "--depth", "none", *out), "did you mean 'server'"),
+        (_think(photo, "--model", "server:m@http://127.0.0.1:9", "--depth", "none", *out), "127.0.0.1:9"),
+        (["build", "koko:x.json", *out], "did you mean 'coco'"),
+        (["list", "reward"], "did you mean 'rewards'"),
+        (["sft", "tiny-stf"], "did you mean 'tiny-sft'"),
+        (["scenes", *out, "--objects", "many"], "expected two whole numbers"),
+        (["scenes", *out, "--tasks", "cuont"], "did you mean 'count'"),
+        (["eval", "--model", scripted, "--benchmark", "scene", *out], "did you mean 'scenes'"),
+        (["report", str(tmp_path / "nothing")], "nothing"),
+    ]
+    for arguments, message in cases:
+        code = cli.run(arguments)
+        captured = capsys.readouterr()
+        lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+        assert (code, len(lines)) == (2, 1), (arguments, captured.err)
+        assert message in lines[0], (arguments, lines[0])
+
+
+def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "data.parquet")
+
+    monkeypatch.setattr("sifthinker.catalog.catalog", full)
+    assert cli.run(["list"]) == 2
+    assert "disk full while writing data.parquet" in capsys.readouterr().err
+
+
+def test_unknown_command_and_flag() -> None:
+    assert cli.run(["thnik"]) == 2
+    assert cli.run(["list", "--nope"]) == 2
+
+
+def test_list_names_everything(capsys) -> None:
+    assert cli.run(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in ("coco", "left_right", "correction", "scripted", "blink", "qwen2.5-vl-7b-grpo"):
+        assert name in out
