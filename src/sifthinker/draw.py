@@ -6,8 +6,10 @@ is drawn can be read at any size. The built-in font has Latin letters only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -94,7 +96,7 @@ def draw_boxes(
     font = _font(max(13, round(max(canvas.size) / 34)))
     taken: list[tuple[int, int, int, int]] = []
     for rectangle, label in zip(rectangles, labels, strict=True):
-        if label:
+        if label := " ".join(label.split()):
             taken.append(_tag(draw, rectangle, label, font, color, taken, canvas.size))
     return canvas
 
@@ -149,7 +151,7 @@ def _tag(
     """Write a label beside a rectangle, in the first place that is inside the picture and hides no other label."""
     left, top, right, bottom = xyxy
     pad = max(2, round(font.size / 4))
-    label = _fitting(label, font, size[0] - 2 * pad)
+    label = wrap(label, font, size[0] - 2 * pad, max_lines=1)[0]
     width, height = round(font.getlength(label)) + 2 * pad, round(font.size * 1.15) + pad
     below, right_end = bottom + 1, right - width + 1
     places = [(left, top - height), (left, below), (left, top), (right_end, top), (left, below - height)]
@@ -175,34 +177,48 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size=size))
 
 
+def _prefix(text: str, font: ImageFont.FreeTypeFont, width: float) -> int:
+    """How many letters of `text` fit in `width` pixels."""
+    length = bisect_right(range(1, len(text) + 1), width, key=lambda n: font.getlength(text[:n]))
+    # Kerning can make a longer text shorter by a hair.
+    while length and font.getlength(text[:length]) > width:
+        length -= 1
+    return length
+
+
 def _fitting(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text, or as much of it as fits in `width` pixels with "..." behind."""
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
+    return text[: _prefix(text, font, width - font.getlength("..."))].rstrip() + "..."
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: int | None = None) -> list[str]:
     """Break text into lines of at most `width` pixels, at spaces where possible; cut to `max_lines` with "..."."""
-    lines: list[str] = []
+    text = text.encode("utf-8", "replace").decode()  # Replies may hold lone surrogates, which fonts refuse.
+    if max_lines is None:
+        return list(_lines(text, font, width))
+    lines = list(islice(_lines(text, font, width), max_lines + 1))
+    if len(lines) > max_lines:
+        lines = [*lines[: max_lines - 1], _fitting(lines[max_lines - 1] + " ...", font, width)]
+    return lines
+
+
+def _lines(text: str, font: ImageFont.FreeTypeFont, width: int) -> Iterator[str]:
     for paragraph in text.splitlines() or [""]:
         line = ""
         for word in paragraph.split():
-            while font.getlength(word) > width and len(word) > 1:
-                cut = next((n for n in range(len(word) - 1, 1, -1) if font.getlength(word[:n]) <= width), 1)
-                lines += [line, word[:cut]] if line else [word[:cut]]
-                line, word = "", word[cut:]
             joined = f"{line} {word}" if line else word
-            if line and font.getlength(joined) > width:
-                lines.append(line)
-                joined = word
-            line = joined
-        lines.append(line)
-    if max_lines is not None and len(lines) > max_lines:
-        lines = [*lines[: max_lines - 1], _fitting(lines[max_lines - 1] + " ...", font, width)]
-    return lines
+            if font.getlength(joined) <= width:
+                line = joined
+                continue
+            if line:
+                yield line
+            while (cut := _prefix(word, font, width)) < len(word) and len(word) > 1:
+                yield word[: max(cut, 1)]
+                word = word[max(cut, 1) :]
+            line = word
+        yield line
 
 
 def _paragraph(
