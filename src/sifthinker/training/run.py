@@ -1,9 +1,9 @@
 """A training run and its folder: config, checkpoints, log, resume. Shared by `sft` and `grpo`.
 
-RUN/run.json             resolved config, versions, prompt hash
-RUN/log_history.jsonl    one line per logged step
-RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
-RUN/model files          the final model or adapter, with its processor
+    RUN/training.json        resolved config, versions, prompt hash
+    RUN/log_history.jsonl    one line per logged step
+    RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
+    RUN/model files          the final model or adapter, with its processor
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def start_run(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
     another prompt or other settings that decide what is learned.
     """
     config = json.loads(json.dumps(config, default=str))  # as it will be read back: tuples are lists
-    if (out / "run.json").exists():
+    if (out / "training.json").exists():
         if not resume:
             raise InputError(f"{out} already holds a run: give --resume to go on with it, or another --out")
-        before = json.loads((out / "run.json").read_text())
+        before = json.loads((out / "training.json").read_text())
         if before["prompt_hash"] != prompt_hash():
             raise InputError(f"{out} was started with another prompt ({before['prompt_hash']}, now {prompt_hash()})")
         changed = sorted(k for k in config.keys() | before["config"].keys() if config.get(k) != before["config"].get(k))
@@ -67,7 +67,7 @@ def start_run(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
         "config": config,
     }
     checkpoint = find_checkpoint(out) if resume else None
-    atomic_write(out / "run.json", json.dumps(record, indent=2))
+    atomic_write(out / "training.json", json.dumps(record, indent=2))
     _cut_log(out / LOG, checkpoint)
     return checkpoint
 
