@@ -3,7 +3,7 @@
     answer_accuracy   sum of values / (scored + unparsed); no answer in the reply counts 0; failed do not enter
     hiou              mean HIoU of the last area and the gold boxes; a reply without boxes counts 0
     depth_error       mean over items of the mean |stated depth - mean depth of the box| over boxes that are not
-                      the whole image; items without such a box do not enter (`counts` says how many did); lower is better
+                      the whole image; items without such a box do not enter (see `counts`); lower is better
     valid_rate        share of replies without faults
     rewards           mean of every reward, over the items that it can judge
 
@@ -70,11 +70,14 @@ def metrics_of(items: Sequence[Item]) -> dict[str, Any]:
 def compare_items(first: Sequence[Item], second: Sequence[Item]) -> dict[str, Any]:
     """Second minus first, metric by metric, on the items that both answered; joined on the item's id.
 
-    A metric enters where both runs have it: {"difference": {"value", "low", "high"}, "wins", "losses", "p", "n"}.
+    Each is {"difference": {"value", "low", "high"}, "wins", "losses", "p", "n"}, over the items that have it
+    in both runs; a win is an item on which the second run is better, also where lower is better.
     """
     before = {i["item_id"]: i for i in first if i["outcome"] != "failed"}
     pairs = [(before[i["item_id"]], i) for i in second if i["outcome"] != "failed" and i["item_id"] in before]
     found = {name: _paired(pairs, lambda i, f=field: i[f]) for name, field in _FIELDS.items()}
+    for name in LOWER_IS_BETTER:
+        found[name]["wins"], found[name]["losses"] = found[name]["losses"], found[name]["wins"]
     names = list(dict.fromkeys(name for pair in pairs for i in pair for name in i["rewards"]))
     found["rewards"] = {name: _paired(pairs, lambda i, r=name: i["rewards"].get(r)) for name in names}
     return found

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .benchmarks import Benchmark, Score
+from .geometry import Box
 from .grading import VERSION, AnswerSpec, Extraction, Kind, extract
 from .hiou import hiou
 from .metrics import Item
@@ -25,7 +26,8 @@ def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
     """
     reply = item["raw_reply"]
     if reply is None:
-        blank = dict.fromkeys(("answer", "trace", "extraction", "value", "lenient", "valid", "hiou", "depth_error"))
+        unknown = ("answer", "trace", "extraction", "value", "lenient", "valid", "hiou", "true_depths", "depth_error")
+        blank = dict.fromkeys(unknown)
         return item | blank | {"outcome": "failed", "reason": item["reason"], "faults": [], "rewards": {}}
     trace = parse_trace(reply, depth_required=sample.depth is not None)
     scoped, start = _in_scope(trace, reply)
@@ -43,7 +45,8 @@ def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
         "valid": trace.valid,
         "faults": [str(fault.kind) for fault in trace.faults],
         "hiou": _focus(trace, sample),
-        "depth_error": _depth_error(trace, sample),
+        "true_depths": (true := true_depths(trace, sample)),
+        "depth_error": _depth_error(trace, true),
         "rewards": {name: reward(trace, sample) for name, reward in REWARDS.items()},
     }
 
@@ -73,7 +76,7 @@ def _extraction_json(found: Extraction, start: int) -> dict[str, Any]:
     value = found.value
     if isinstance(value, frozenset):
         value = sorted(value)
-    elif value is not None and not isinstance(value, (str, float)):
+    elif isinstance(value, Box):
         value = list(value)
     return {
         "version": VERSION,
@@ -93,16 +96,21 @@ def _focus(trace: Trace, sample: Sample) -> float | None:
     return hiou(boxes, [box.quantized() for box in sample.boxes])
 
 
-def _depth_error(trace: Trace, sample: Sample) -> float | None:
-    """Mean |stated depth - mean depth of the box| over the boxes that are not the whole image; None without any."""
+def true_depths(trace: Trace, sample: Sample) -> list[list[float | None]] | None:
+    """The mean relative depth of every box of every step, None where no pixel is valid; None without a depth map."""
     depth = sample.depth_map()
     if depth is None:
         return None
     relative = depth.relative()
+    return [[relative.box_mean(box) for box in step.area.boxes] for step in trace.steps]
+
+
+def _depth_error(trace: Trace, true: list[list[float | None]] | None) -> float | None:
+    """Mean |stated depth - mean depth of the box| over the boxes that are not the whole image; None without any."""
     errors = [
-        abs(stated - true)
-        for step in trace.steps
-        for box, stated in zip(step.area.boxes, step.area.depths, strict=True)
-        if stated is not None and not box.is_whole and (true := relative.box_mean(box)) is not None
+        abs(stated - mean)
+        for step, means in zip(trace.steps, true or (), strict=true is not None)
+        for box, stated, mean in zip(step.area.boxes, step.area.depths, means, strict=True)
+        if stated is not None and mean is not None and not box.is_whole
     ]
     return sum(errors) / len(errors) if errors else None

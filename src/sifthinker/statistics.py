@@ -172,4 +172,7 @@ def _by_unit(
         raise ValueError(f"{len(array)} values with {len(units)} units")
     order = {unit: i for i, unit in enumerate(dict.fromkeys(units))}
     index = np.fromiter((order[unit] for unit in units), dtype=np.int64, count=len(array))
-    return np.bincount(index, weights=array), np.bincount(index).astype(np.float64)
+    sums, counts = np.zeros(len(order)), np.zeros(len(order))
+    np.add.at(sums, index, array)
+    np.add.at(counts, index, 1.0)
+    return sums, counts

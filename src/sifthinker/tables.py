@@ -48,10 +48,8 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
 
     def line(row: Sequence[str]) -> str:
-        cells = [
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "  ".join(cells).rstrip()
+        first, *rest = zip(row, widths, strict=True)
+        return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]).rstrip()
 
     return "\n".join([line(rows[0]), "  ".join("-" * w for w in widths), *map(line, rows[1:])])
 
@@ -100,10 +98,8 @@ def comparison_summary(result: Mapping[str, Any]) -> str:
     named += [(f"reward {name}", found) for name, found in result["rewards"].items()]
     for name, found in named:
         p = "–" if found["p"] is None else f"{found['p']:.4f}"
-        up, down = str(found["wins"]), str(found["losses"])
-        if name == title("depth_error"):
-            up, down = down, up
-        rows.append((name, interval(found["difference"], with_sign=True), up, down, p, str(found["n"])))
+        better, worse = str(found["wins"]), str(found["losses"])
+        rows.append((name, interval(found["difference"], with_sign=True), better, worse, p, str(found["n"])))
     lines = [f"{result['b']} minus {result['a']} on {result['benchmark']}: {result['n']} items", columns(rows)]
     if result["n_failed"]:
         lines.append(f"{result['n_failed']} items failed in one run and are left out")
