@@ -21,11 +21,12 @@ from sifthinker.benchmarks.words import score_words
 from sifthinker.depth import DepthMap
 from sifthinker.engines import Reply, Request, ScriptedEngine
 from sifthinker.errors import InputError
-from sifthinker.evaluate import comparison_summary, evaluate, summary
+from sifthinker.evaluate import evaluate
 from sifthinker.geometry import WHOLE, Box
 from sifthinker.metrics import HEADLINE
 from sifthinker.runs import read_metrics, read_run
 from sifthinker.sample import Sample
+from sifthinker.tables import comparison_summary, summary
 from sifthinker.trace import Area, Step, Trace, format_trace
 
 SIZE = (60, 40)

@@ -12,7 +12,7 @@ from sifthinker.curves import Series, line_chart
 from sifthinker.engines import ScriptedEngine
 from sifthinker.errors import InputError
 from sifthinker.evaluate import evaluate
-from sifthinker.report import print_table, report, trace_figure, trace_page
+from sifthinker.report import print_table, report, trace_figure
 from sifthinker.trace import Trace, format_trace, parse_trace
 
 from .test_evaluate import Toy, always, gold_trace, make_sample, perfect
@@ -67,7 +67,7 @@ def read(path: Path) -> Page:
 def write_log(folder: Path, rows: list[dict]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "log_history.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    (folder / "config.json").write_text(json.dumps({"config": {"learning_rate": 0.001}}))
+    (folder / "training.json").write_text(json.dumps({"config": {"learning_rate": 0.001}}))
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +195,10 @@ def test_different_sets_are_not_compared(tmp_path: Path) -> None:
     assert "b is not compared" in page.words
 
 
-def test_trace_page_of_a_broken_reply() -> None:
+def test_figure_of_a_broken_reply() -> None:
     sample = make_sample(1)
     reply = '<think>\n<area>[{"bbox_2d":[0.9,0.1,0.2,0.3]}]</area>\n<text>A & B</text>\n</think>\nwell'
-    html = trace_page("One photo", sample, parse_trace(reply), {"form": 0.0, "judge": None}, reply)
+    html = trace_figure(sample, parse_trace(reply), {"form": 0.0, "judge": None}, reply)
     page = Page(html)
     assert page.stack == []
     assert "A & B" in page.words

@@ -48,9 +48,8 @@ from .runs import (
     start_run,
 )
 from .sample import Sample
-from .tables import comparison_summary, summary
 
-__all__ = ["compare", "comparison_summary", "evaluate", "score", "summary"]
+__all__ = ["compare", "evaluate", "score"]
 
 KEPT_PICTURES = 32
 """Items of which the run folder keeps pictures, so that a report can be made without the data."""

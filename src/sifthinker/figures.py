@@ -124,18 +124,9 @@ def figure_of(
 def trace_figure(
     sample: Sample, trace: Trace, rewards: Mapping[str, float | None] | None = None, reply: str = ""
 ) -> str:
-    """A trace as a piece of HTML with everything it needs, to be put into any page. See `trace_page` for a whole page."""
+    """A trace as a piece of HTML with everything it needs, to be put into any page."""
     figure = figure_of(sample, trace, rewards, reply)
-    return environment().get_template("trace.html").render(figure=figure, question=sample.question, whole=False)
-
-
-def trace_page(
-    title: str, sample: Sample, trace: Trace, rewards: Mapping[str, float | None] | None = None, reply: str = ""
-) -> str:
-    """A self-contained page with one trace: question, answer, steps on photo and depth, faults."""
-    figure = figure_of(sample, trace, rewards, reply)
-    template = environment().get_template("trace.html")
-    return template.render(figure=figure, question=sample.question, whole=True, title=title)
+    return environment().get_template("trace.html").render(figure=figure)
 
 
 @cache

@@ -22,12 +22,12 @@ from . import tables
 from .curves import Chart, Series, line_chart
 from .errors import InputError
 from .evaluate import compare
-from .figures import Figure, environment, figure_of_item, trace_figure, trace_page
+from .figures import Figure, environment, figure_of_item, trace_figure
 from .metrics import HEADLINE, LOWER_IS_BETTER, Item, metrics_of
 from .records import atomic_write
 from .runs import METRICS, RUN, read_metrics, read_run
 
-__all__ = ["print_table", "report", "trace_figure", "trace_page"]
+__all__ = ["print_table", "report", "trace_figure"]
 
 LABELS = {"base": "Base", "sft": "Warm-up", "grpo": "GRPO-SIF"}
 """The stages of an experiment in order; other evaluations follow under their own names."""

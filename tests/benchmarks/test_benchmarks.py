@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,7 +154,17 @@ def test_scenes_are_held_out_and_stable() -> None:
     assert [s.photo().tobytes() for s in first] == [s.photo().tobytes() for s in longer]
     training = {s.photo().tobytes() for s, _ in generate(3, 1, size=(96, 96), objects=(1, 3))}
     assert not training & {s.photo().tobytes() for s in first}
-    assert HELD_OUT > 2**31
+    assert first[0].id.endswith("-heldout1-000000")
+
+
+def test_held_out_seeds_start_no_stream_of_training() -> None:
+    """Seeds of numpy are padded with zeros: a careless offset makes scene 0 of one stream scene 1 of another."""
+    streams = [(seed, i) for seed in (0, 1, 2, 2**32 - 1, 2**32, 2**63) for i in range(40)]
+    held_out = [(HELD_OUT + seed, i) for seed in (0, 1, 2, 7) for i in range(40)]
+    first = {stream: np.random.default_rng(stream).integers(2**63) for stream in streams + held_out}
+    assert not {first[s] for s in streams} & {first[s] for s in held_out}
+    careless = np.random.default_rng((2**32, 0)).integers(2**63)
+    assert careless == first[0, 1]
 
 
 def test_scenes_take_no_path() -> None:

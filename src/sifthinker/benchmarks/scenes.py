@@ -7,7 +7,7 @@ and above, while `sifthinker scenes` is for seeds below.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InputError
 from ..sample import Sample
@@ -15,8 +15,12 @@ from ..trace import Trace
 from .protocol import Options, Score
 from .words import score_words
 
-HELD_OUT = 1 << 32
-"""Seeds from here on make scenes for evaluation; seeds below make scenes for training."""
+HELD_OUT = 1 << 64
+"""Seeds from here on make scenes for evaluation; seeds below make scenes for training.
+
+Not 1 << 32: numpy cuts seeds into words of 32 bits and fills up with zeros, so that (2**32 + s, 0) and (s, 1) start the
+same stream. The third word of (seed, number) is 1 here and 0 for all seeds and numbers below 2**32.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,9 @@ class Scenes:
         """One sample at a time; the first k of n are the k of a smaller set."""
         from ..scenes.generate import generate
 
-        for sample, _ in generate(self.n, HELD_OUT + self.seed, size=self.size, objects=self.objects):
-            yield sample
+        seed = HELD_OUT + self.seed
+        for sample, _ in generate(self.n, seed, size=self.size, objects=self.objects):
+            yield replace(sample, id=sample.id.replace(str(seed), f"heldout{self.seed}"))
 
     def score(self, trace: Trace, sample: Sample) -> Score:
         """The exact answer against the trace's."""
