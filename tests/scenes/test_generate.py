@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,14 @@ def test_a_task_that_finds_nothing_leaves_its_turn_to_the_next():
 def test_giving_up_says_why():
     with pytest.raises(SifError, match=r"no scene found for any of .*NEVER: .*it is not the day for it \(12 times\)"):
         make(scene_config([f"{__name__}:NEVER"], (48, 48), (1, 1)), seed=0, index=0)
+
+
+def test_the_task_of_the_docs_works(tmp_path, monkeypatch):
+    page = Path(__file__).parents[2] / "docs" / "scenes.md"
+    code = page.read_text().split("```python\n# mytasks.py\n")[1].split("```")[0]
+    (tmp_path / "mytasks.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    for sample, trace in generate(4, seed=0, tasks=["mytasks:tallest"]):
+        heights = [o["size"][2] for o in sample.meta["scene"]["objects"]]
+        assert sample.answer.split()[-1] == sample.meta["scene"]["objects"][heights.index(max(heights))]["shape"]
+        assert trace.valid

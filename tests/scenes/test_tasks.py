@@ -168,19 +168,20 @@ def test_answers_and_evidence_are_right(facts):
 
 
 def test_near_ties_do_not_occur(facts):
+    # The margins of docs/scenes.md, as numbers: changing one changes what a data set holds.
     for sample, known in facts:
         task, evidence = sample.meta["task"], sample.meta["evidence"]
         centers = known.view.camera.to_camera([o.position for o in known.objects])
         if task in ("nearer", "front_behind"):
-            assert abs(np.subtract(*centers[evidence, 2])) >= tasks.DEPTH_MARGIN_M
+            assert abs(np.subtract(*centers[evidence, 2])) >= 0.3
             relative = known.view.depth.relative()
-            assert abs(np.subtract(*(relative.box_mean(b.quantized()) for b in sample.boxes))) >= tasks.DEPTH_MARGIN
+            assert abs(np.subtract(*(relative.box_mean(b.quantized()) for b in sample.boxes))) >= 0.03
         if task == "left_right":
             focal = known.view.camera.focal_px((96, 96)) / 96
-            assert abs(np.subtract(*(focal * centers[evidence, 0] / centers[evidence, 2]))) >= tasks.SIDE_MARGIN
+            assert abs(np.subtract(*(focal * centers[evidence, 0] / centers[evidence, 2]))) >= 0.08
         if task == "larger":
             sides = sorted(known.side(i) for i in evidence)
-            assert sides[1] >= tasks.SIZE_MARGIN * sides[0] - 1e-9
+            assert sides[1] >= 1.3 * sides[0] - 1e-9
 
 
 def test_answers_are_balanced(stream):
@@ -220,7 +221,7 @@ def propose(task, aim, *objects):
 
 
 def test_ties_in_depth_are_refused():
-    pair = thing("cube", "red", (-1.0, 0.0)), thing("sphere", "blue", (1.0, tasks.DEPTH_MARGIN_M - 0.1))
+    pair = thing("cube", "red", (-1.0, 0.0)), thing("sphere", "blue", (1.0, 0.2))
     assert "in depth" in propose("nearer", "first", *pair)
     assert "in depth" in propose("front_behind", "behind", *pair)
 

@@ -1,6 +1,6 @@
 """Gold traces of questions about generated scenes, by reverse expansion: from the evidence out to the whole image.
 
-    whole image  ->  a wrong object, seen and left (sometimes)  ->  landmarks of the question  ->  the evidence
+    whole image  ->  a landmark of the question, or sometimes a wrong object, seen and left  ->  the evidence
 
 The last area holds exactly the evidence boxes; depths are means of the exact depth map. Sentences are short and use the
 question's words. Wide areas around the evidence, as `datagen` makes for photos, are left out: these scenes are small.
@@ -19,7 +19,7 @@ from .render import View
 from .tasks import Question, article
 
 WRONG_FIRST = 0.3
-"""Share of traces that look at a wrong object first, where the scene has one."""
+"""Share of traces that look at a wrong object first, where the scene has one and the question has no landmark."""
 
 LOOKS = ("I look for {about}.", "First I find {about}.", "The question is about {about}.")
 LEAVES = ("This is {thing}, not what I need.", "This is {thing}, so I look elsewhere.")
@@ -53,7 +53,7 @@ def gold_trace(view: View, question: Question, rng: Generator) -> Trace:
     frames: list[tuple[Sequence[Box], str]] = [((WHOLE,), looks)]
     others = [i for i in range(len(view.boxes)) if i not in (*question.evidence, *question.via)]
     wrong_first = rng.random() < WRONG_FIRST
-    if others and wrong_first:
+    if others and wrong_first and not question.via:
         wrong = others[int(rng.integers(len(others)))]
         leaves = str(rng.choice(LEAVES)).format(thing=article(view.scene.objects[wrong].label))
         frames.append((evidence_boxes(view, (wrong,)), leaves))

@@ -43,28 +43,51 @@ TEXTURES: dict[str, Callable[[Floats, Floats], NDArray[np.bool_]]] = {
 TEXTURE_SHADE = 0.9
 
 
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """depth (n,), owner (n,) -1 for the room, points (n, 3) and unit normals (n, 3) in the world, alone: hits of each
+    object if the others were not there."""
+
+    depth: Floats
+    owner: NDArray[np.int64]
+    points: Floats
+    normals: Floats
+    alone: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """What one camera sees. Arrays have shape (height, width); values are those at pixel centers.
 
-    image: uint8, shape (height, width, 3). depth: z-depth in metres (distance along the camera's forward axis, not
-    along the ray), valid everywhere inside of a room. instances: index into `scene.objects`, -1 for the room.
+    depth: z-depth in metres (distance along the camera's forward axis, not along the ray), valid everywhere inside of
+    a room. instances: index into `scene.objects`, -1 for the room.
     visible: for each object, pixels where it is seen / pixels where it would be seen if it were alone; 0.0 if out of
     frame. boxes: the pixels of each object as a unit box, edges on pixel edges; None where nothing of it is seen.
+    smooth: whether edges of the photo are sampled four times.
     """
 
     scene: Scene
     camera: Camera
-    image: NDArray[np.uint8]
     depth: DepthMap
     instances: NDArray[np.int16]
     visible: tuple[float, ...]
     boxes: tuple[Box | None, ...]
+    smooth: bool
+    _hits: _Hits
 
     @property
     def size(self) -> Size:
         """(width, height) in pixels."""
         return self.depth.size
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """The photo, shape (height, width, 3). Made when first asked for: most of the work is light and edges."""
+        width, height = self.size
+        color = _shade(self.scene, self.camera, self._hits).reshape(height, width, 3)
+        if self.smooth:
+            _refine(self.scene, self.camera, self.size, color)
+        return np.rint(color * 255).astype(np.uint8)
 
     @cached_property
     def centers(self) -> Floats:
@@ -94,31 +117,15 @@ def render(scene: Scene, size: Size, camera: int = 0, smooth: bool = True) -> Vi
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     pixels = np.stack([columns.ravel(), rows.ravel()], axis=1)
     hits = _cast(scene, eye, pixels, size)
-    color = _shade(scene, eye, hits).reshape(height, width, 3)
-    if smooth:
-        _refine(scene, eye, size, color)
     instances = hits.owner.reshape(height, width)
     seen = np.bincount(hits.owner[hits.owner >= 0], minlength=len(scene.objects))
     visible = tuple(float(s / a) if a else 0.0 for s, a in zip(seen, hits.alone, strict=True))
     boxes = tuple(_mask_box(instances == index) for index in range(len(scene.objects)))
     depth = DepthMap(hits.depth.reshape(height, width), metric=True)
-    image = np.rint(color * 255).astype(np.uint8)
-    return View(scene, eye, image, depth, instances.astype(np.int16), visible, boxes)
+    return View(scene, eye, depth, instances.astype(np.int16), visible, boxes, smooth, hits)
 
 
 # --- rays --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Hits:
-    """depth (n,), owner (n,) -1 for the room, points (n, 3) and unit normals (n, 3) in the world, alone: hits of each
-    object if the others were not there."""
-
-    depth: Floats
-    owner: NDArray[np.int64]
-    points: Floats
-    normals: Floats
-    alone: tuple[int, ...]
 
 
 def _own_axes(

@@ -173,7 +173,10 @@ def _color_at_relation(view: View, rng: Generator, aim: str) -> Question | str:
                 found.append((target, anchor, shape))
     if not found:
         return f"no object is alone in being clearly {wanted} another"
-    target, anchor, noun = _pick(rng, found)
+    # Where only one cube is there, "the cube left of the sphere" needs no relation to be found: the second choice.
+    single = _unique([o.shape for o in objects])
+    needed = [f for f in found if f[2] == "object" or f[0] not in single]
+    target, anchor, noun = _pick(rng, needed or found)
     landmark, color = name(view, anchor), objects[target].color
     return Question(
         f"What color is the {noun} {wanted} the {landmark}?",

@@ -1,0 +1,127 @@
+"""How fast generated scenes are: `python bench/scenes.py [--json]`, results in bench/results/scenes.json.
+
+questions_per_second: samples with gold traces, all tasks, at 128x128 on `cores` processes (start-up left out).
+scenes_per_second: scenes drawn and rendered (RGB, depth, masks, boxes, visible fractions) by as many processes.
+frames_one_core: milliseconds of CPU a frame, against visible fractions by casting each object alone in a frame of its
+own, and against sampling every pixel four times; all measured in one run on the same scenes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from sifthinker.scenes.generate import generate
+from sifthinker.scenes.layout import Plan, sample_scene
+from sifthinker.scenes.model import Scene
+from sifthinker.scenes.render import render
+
+RESULTS = Path(__file__).parent / "results" / "scenes.json"
+
+
+def scenes(count: int, size: tuple[int, int], seed: int = 0) -> list[Scene]:
+    rng = np.random.default_rng(seed)
+    found: list[Scene] = []
+    while len(found) < count:
+        made = sample_scene(rng, Plan(int(rng.integers(1, 4))), size)
+        if isinstance(made, Scene):
+            found.append(made)
+    return found
+
+
+def alone(made: Scene, size: tuple[int, int]) -> list[float]:
+    """Visible fractions the slow way: one more frame for each object."""
+    everything = render(made, size)
+    _ = everything.image
+    shares = []
+    for index, thing in enumerate(made.objects):
+        only = render(Scene((thing,), made.room, made.light, made.cameras), size)
+        shares.append((everything.instances == index).sum() / max((only.instances == 0).sum(), 1))
+    return shares
+
+
+def milliseconds(work, items) -> float:
+    """CPU time of a call, best of three rounds."""
+    rounds = []
+    for _ in range(3):
+        start = time.process_time()
+        for item in items:
+            work(item)
+        rounds.append((time.process_time() - start) / len(items) * 1e3)
+    return min(rounds)
+
+
+def draw_and_render(seed: int) -> int:
+    size = (128, 128)
+    for made in scenes(25, size, seed):
+        _ = render(made, size).image
+    return 25
+
+
+def rate_scenes(cores: int, count: int) -> float:
+    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
+        list(pool.map(draw_and_render, range(2 * cores)))
+        start = time.perf_counter()
+        made = sum(pool.map(draw_and_render, range(100, 100 + count // 25)))
+        return made / (time.perf_counter() - start)
+
+
+def rate_questions(cores: int, count: int) -> float:
+    stream = generate(count + 100, seed=1, size=(128, 128), workers=cores)
+    for _ in range(100):
+        next(stream)
+    start = time.perf_counter()
+    made = sum(1 for _ in stream)
+    return made / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object only")
+    parser.add_argument("--cores", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--count", type=int, default=600)
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    frames = {}
+    for side in (96, 128):
+        size, made = (side, side), scenes(40, (side, side))
+        _ = render(made[0], size).image
+        ours = milliseconds(lambda s, size=size: render(s, size).image, made)
+        rough = milliseconds(lambda s, size=size: render(s, size, smooth=False).image, made)
+        slow = milliseconds(lambda s, size=size: alone(s, size), made)
+        full = milliseconds(lambda s, side=side: render(s, (2 * side, 2 * side), smooth=False).image, made)
+        frames[f"{side}x{side}"] = {
+            "render_ms": round(ours, 2),
+            "render_each_object_alone_ms": round(slow, 2),
+            "ratio_alone": round(slow / ours, 2),
+            "without_anti_aliasing_ms": round(rough, 2),
+            "every_pixel_four_times_ms": round(full, 2),
+            "ratio_four_times": round(full / ours, 2),
+        }
+    result = {
+        "scenes_per_second": round(rate_scenes(options.cores, options.count), 1),
+        "questions_per_second": round(rate_questions(options.cores, options.count), 1),
+        "cores": options.cores,
+        "size": [128, 128],
+        "frames_one_core": frames,
+        "command": f"OMP_NUM_THREADS=1 python bench/scenes.py --cores {options.cores} --count {options.count}",
+        "load_before": round(load, 2),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    json.dump(result, sys.stdout, indent=None if options.json else 2)
+    print()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
