@@ -1,0 +1,281 @@
+"""Depth maps: means, relative depth, real encodings, storage, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from PIL import Image
+
+from sifthinker.depth import CLIP, LEVELS, DepthMap, decode_depth, encode_depth, read_depth, write_depth
+from sifthinker.errors import InputError
+from sifthinker.geometry import WHOLE, Box
+
+shapes = st.tuples(st.integers(1, 20), st.integers(1, 20))
+relative_values = shapes.flatmap(lambda s: npst.arrays(np.float32, s, elements=st.floats(0, 1, width=32)))
+
+
+@st.composite
+def maps(draw, metric: bool | None = None):
+    values = draw(relative_values)
+    valid = draw(npst.arrays(np.bool_, values.shape))
+    metric = draw(st.booleans()) if metric is None else metric
+    return DepthMap(values * 80 if metric else values, valid, metric)
+
+
+@st.composite
+def some_box(draw):
+    x0, y0 = draw(st.integers(0, 999)), draw(st.integers(0, 999))
+    return Box(x0 / 1000, y0 / 1000, draw(st.integers(x0 + 1, 1000)) / 1000, draw(st.integers(y0 + 1, 1000)) / 1000)
+
+
+@given(maps(), some_box())
+def test_box_mean_is_the_direct_mean(depth, box):
+    left, top, right, bottom = box.pixel_bounds(depth.size)
+    values = depth.values[top:bottom, left:right].astype(np.float64)[depth.valid[top:bottom, left:right]]
+    mean = depth.box_mean(box)
+    if values.size == 0:
+        assert mean is None
+    else:
+        assert mean == pytest.approx(values.mean(), abs=1e-6)
+
+
+def test_box_mean_takes_every_pixel_that_is_touched():
+    depth = DepthMap(np.arange(4, dtype=np.float32).reshape(1, 4) / 4)
+    assert depth.box_mean(Box(0.24, 0, 0.26, 1)) == pytest.approx(0.125)
+    assert depth.box_mean(Box(0.25, 0, 0.5, 1)) == pytest.approx(0.25)
+    assert depth.box_mean(WHOLE) == pytest.approx(0.375)
+
+
+@given(maps())
+def test_relative_depth_keeps_the_order_and_fills_the_range(depth):
+    relative = depth.relative()
+    assert relative.relative() is relative
+    assert (relative.valid == depth.valid).all()
+    found, values = relative.values[depth.valid], depth.values[depth.valid]
+    assert ((found >= 0) & (found <= 1)).all()
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(found[order]) >= -1e-6).all()
+
+
+def test_relative_depth_is_linear_in_metres_and_clips_outliers():
+    metres = np.tile(np.linspace(2.0, 10.0, 1001, dtype=np.float32), (2, 1))
+    relative = DepthMap(metres, metric=True).relative().values
+    assert relative[0, 500] == pytest.approx(0.5, abs=1e-3)
+    assert relative[0, 250] == pytest.approx((0.25 - CLIP) / (1 - 2 * CLIP), abs=2e-3)
+    metres[0, 0] = 500.0  # a single wild pixel
+    assert DepthMap(metres, metric=True).relative().values[1, 500] == pytest.approx(0.5, abs=1e-2)
+
+
+def test_relative_depth_of_a_flat_or_empty_map():
+    assert DepthMap(np.full((2, 2), 3.0), metric=True).relative().values.max() == 0.0
+    empty = DepthMap(np.zeros((2, 2)), np.zeros((2, 2), dtype=bool), metric=True)
+    assert empty.relative().box_mean(WHOLE) is None
+
+
+def test_disparity_is_turned_over_linearly():
+    depth = DepthMap.from_disparity(np.tile(np.linspace(0, 5, 101), (101, 1)))
+    assert depth.values[0, 0] == 1.0
+    assert depth.values[0, 100] == 0.0
+    assert depth.values[0, 50] == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((np.zeros((2, 2, 3)),), "depth needs shape (height, width)"),
+        ((np.zeros((2, 2)), np.zeros((2, 3), dtype=bool)), "a mask of that shape"),
+        ((np.full((2, 2), np.nan), np.ones((2, 2), dtype=bool)), "valid pixels that are not finite"),
+        ((np.full((2, 2), 3.0),), "relative depth lies in [0, 1], got [3.0, 3.0]; is it metric?"),
+    ],
+)
+def test_bad_maps(args, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        DepthMap(*args)
+
+
+def test_resized_picks_pixels():
+    depth = DepthMap(np.array([[0.0, 1.0]]), np.array([[True, False]]))
+    big = depth.resized((4, 2))
+    assert big.values.tolist() == [[0, 0, 0, 0]] * 2
+    assert big.valid.tolist() == [[True, True, False, False]] * 2
+    assert depth.resized((2, 1)) is depth
+
+
+# --- storage ---
+
+
+@given(maps())
+def test_stored_maps_come_back(depth):
+    png, meta = encode_depth(depth)
+    back = decode_depth(png, json.loads(json.dumps(meta)))
+    assert back.metric == depth.metric
+    assert (back.valid == depth.valid).all()
+    assert np.abs(back.values - depth.values).max(initial=0) <= meta["scale"] / 2 + 1e-5
+    assert Image.open(io.BytesIO(png)).mode == "I;16"
+
+
+def test_a_step_of_the_stored_levels_is_far_below_a_trace_decimal():
+    assert encode_depth(DepthMap(np.array([[0.0, 1.0]])))[1]["scale"] == pytest.approx(1 / (LEVELS - 1))
+
+
+def test_the_sidecar_is_read(tmp_path):
+    depth = DepthMap(np.array([[2.0, 3.5], [0.0, 9.0]]), np.array([[True, True], [False, True]]), metric=True)
+    write_depth(depth, tmp_path / "d.png")
+    back = read_depth(tmp_path / "d.png")
+    assert back.metric
+    assert back.values == pytest.approx(depth.values, abs=1e-4)
+    (tmp_path / "d.png.json").write_text('{"scale": 1}')
+    with pytest.raises(InputError, match=r"d\.png\.json: not the sidecar of a depth map"):
+        read_depth(tmp_path / "d.png")
+
+
+def test_the_polarity_of_a_sidecar_is_obeyed(tmp_path):
+    depth = DepthMap(np.array([[0.25, 0.75]]))
+    write_depth(depth, tmp_path / "d.png")
+    sidecar = tmp_path / "d.png.json"
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"polarity": "near_is_large"}))
+    turned = read_depth(tmp_path / "d.png").values
+    assert turned[0, 0] > turned[0, 1]
+
+
+# --- encodings ---
+
+RAW = np.array([[0, 1000], [2000, 65535]], dtype=np.uint16)
+
+
+def save(array, path):
+    Image.fromarray(array).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "metres"),
+    [("mm", [1.0, 2.0, 65.535]), ("tum", [0.2, 0.4, 13.107]), ("kitti", [3.90625, 7.8125, 255.99609375])],
+)
+def test_scaled_encodings(tmp_path, encoding, metres):
+    depth = read_depth(save(RAW, tmp_path / "d.png"), encoding)
+    assert depth.metric
+    assert depth.valid.tolist() == [[False, True], [True, True]]
+    assert depth.values[depth.valid] == pytest.approx(metres)
+
+
+def test_sun_rotates_bits(tmp_path):
+    millimetres = np.array([[1, 1500, 7000]], dtype=np.uint16)
+    rotated = (millimetres << 3) | (millimetres >> 13)
+    depth = read_depth(save(rotated, tmp_path / "d.png"), "sun")
+    assert depth.values[0] == pytest.approx([0.001, 1.5, 7.0])
+
+
+def test_relative_and_disparity_of_npy(tmp_path):
+    np.save(tmp_path / "d.npy", np.array([[0.0, 1.0, np.nan]], dtype=np.float32))
+    relative = read_depth(tmp_path / "d.npy", "relative")
+    assert relative.values.tolist() == [[0.0, 1.0, 0.0]]
+    assert relative.valid.tolist() == [[True, True, False]]
+    np.save(tmp_path / "e.npy", np.array([[0.5, 2.0, 0.0]], dtype=np.float32))
+    disparity = read_depth(tmp_path / "e.npy", "disparity")
+    assert disparity.valid.tolist() == [[True, True, False]]
+    assert disparity.values[0, 0] > disparity.values[0, 1]
+    metres = read_depth(tmp_path / "e.npy")
+    assert metres.metric
+    assert metres.values.tolist() == [[0.5, 2.0, 0.0]]
+
+
+def test_pgm_tiff_and_big_endian(tmp_path):
+    body = b"P5\n2 2\n65535\n" + RAW.astype(">u2").tobytes()
+    (tmp_path / "d.pgm").write_bytes(body)
+    save(RAW, tmp_path / "d.tiff")
+    expected = read_depth(save(RAW, tmp_path / "d.png"), "mm").values.tolist()
+    assert read_depth(tmp_path / "d.pgm", "mm").values.tolist() == expected
+    assert read_depth(tmp_path / "d.tiff", "mm").values.tolist() == expected
+
+
+@pytest.mark.parametrize("channel", ["Z", "Y", "RGB"])
+def test_exr(tmp_path, channel):
+    openexr = pytest.importorskip("OpenEXR")
+    values = np.array([[1.5, 2.5], [0.0, np.inf]], dtype=np.float32)
+    pixels = np.repeat(values[..., None], 3, axis=2) if channel == "RGB" else values
+    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+    with openexr.File(header, {channel: pixels}) as file:
+        file.write(str(tmp_path / "d.exr"))
+    depth = read_depth(tmp_path / "d.exr")
+    assert depth.metric
+    assert depth.values.tolist() == [[1.5, 2.5], [0.0, 0.0]]
+    assert depth.valid.tolist() == [[True, True], [False, False]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "encoding", "message"),
+    [
+        ("no.png", None, "mm", "no.png: no such depth file"),
+        ("d.png", b"not a picture", "mm", "d.png: cannot be read as depth"),
+        ("d.npy", b"not an array", "mm", "d.npy: cannot be read as depth"),
+        ("d.png", RAW, None, "does not say what its levels mean; name the encoding (mm, tum, kitti, sun"),
+        ("d.png", RAW, "milimeter", "unknown depth encoding 'milimeter'"),
+        ("d.png", RAW.astype(np.uint8), "mm", "d.png: a L picture with 8 bits is a photo or a colored depth map"),
+        ("d.png", np.zeros((2, 2, 3), np.uint8), "mm", "d.png: a RGB picture with 8 bits"),
+        ("d.png", RAW, "relative", "d.png: relative depth lies in [0, 1], got [0.0, 65535.0]; is it metric?"),
+    ],
+)
+def test_errors_are_one_clear_line(tmp_path, name, content, encoding, message):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        save(content, path)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        read_depth(path, encoding)
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_of_other_shapes_and_pickles_are_refused(tmp_path):
+    np.save(tmp_path / "d.npy", np.zeros((2, 2, 3)))
+    with pytest.raises(InputError, match="depth needs one number a pixel, got shape"):
+        read_depth(tmp_path / "d.npy", "metres")
+    np.save(tmp_path / "p.npy", np.array([{}, {}]), allow_pickle=True)
+    with pytest.raises(InputError, match=r"p\.npy: cannot be read as depth"):
+        read_depth(tmp_path / "p.npy", "metres")
+
+
+def test_a_truncated_png_is_refused(tmp_path):
+    path = save(np.random.default_rng(0).integers(0, 65535, (64, 64)).astype(np.uint16), tmp_path / "d.png")
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"d\.png: cannot be read as depth"):
+        read_depth(path, "mm")
+
+
+# --- real files: (pattern, encoding, size, range of the median in metres, least share of valid pixels) ---
+
+REAL = [
+    ("open3d_livingroom/depth/*", "mm", (640, 480), (1.0, 4.0), 0.5),
+    ("open3d_other/SUN_depth.png", "sun", None, (0.5, 8.0), 0.5),
+    ("open3d_other/TUM_depth.png", "tum", (640, 480), (0.5, 5.0), 0.3),
+    ("nyu/depth_*.png", "mm", (640, 480), (1.0, 6.0), 0.5),
+    ("kitti_depth/depth_*.png", "kitti", None, (5.0, 40.0), 0.03),
+    ("slambook_office/depth/*", "mm", (640, 480), (0.5, 5.0), 0.3),
+]
+
+
+@pytest.mark.parametrize(("pattern", "encoding", "size", "median", "share"), REAL)
+def test_real_files(shared_data, pattern, encoding, size, median, share):
+    paths = sorted((shared_data / "rgbd").glob(pattern))
+    assert paths
+    for path in paths:
+        depth = read_depth(path, encoding)
+        assert depth.metric
+        assert size is None or depth.size == size
+        assert depth.valid.mean() > share
+        low, high = median
+        assert low < float(np.median(depth.values[depth.valid])) < high
+        relative = depth.relative()
+        assert 0.0 < relative.box_mean(WHOLE) < 1.0
+        png, meta = encode_depth(depth)
+        assert np.abs(decode_depth(png, meta).values - depth.values).max() < 0.005
+        with pytest.raises(InputError, match="name the encoding"):
+            read_depth(path)
