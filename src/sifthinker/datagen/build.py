@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def build(
     limit: int | None = None,
     seed: int = 0,
     resume: bool = False,
+    rows_per_shard: int = ROWS_PER_SHARD,
 ) -> dict[str, Any]:
     """Make a SIF data set from annotated photos; returns the manifest.
 
@@ -88,7 +89,7 @@ def build(
         "annotator": annotator,
         "limit": limit,
     }
-    run = Run(source, source.partition(":")[0], seed, config)
+    run = Run(source, source.partition(":")[0], seed, config, rows_per_shard=rows_per_shard)
     rows = open_source(source, Options(images, seed, depth_encoding))
     add_depth = depth_adder(depth, depth_encoding)
     writer = open_annotator(annotator, seed, out / JOURNAL)
@@ -191,6 +192,7 @@ class Run:
     seed: int
     config: Mapping[str, Any]
     annotator: str = ""
+    rows_per_shard: int = ROWS_PER_SHARD
 
 
 @dataclass(slots=True)
@@ -212,7 +214,6 @@ def write_dataset(
     run: Run,
     total: int | None = None,
     resume: bool = False,
-    rows_per_shard: int = ROWS_PER_SHARD,
 ) -> dict[str, Any]:
     """Write outcomes to a data set folder and return its manifest; see the module's docstring for the files.
 
@@ -223,7 +224,7 @@ def write_dataset(
         return read_manifest(out)
     with (
         JsonlWriter(out / REJECTS, keep=state.reject_bytes) as rejects,
-        ShardWriter(out, rows_per_shard, start=state.shards) as shards,
+        ShardWriter(out, run.rows_per_shard, start=state.shards) as shards,
         tqdm(desc=f"build {run.kind}", unit="row", total=total, initial=state.read) as bar,
     ):
         for outcome in outcomes(state.read):
@@ -248,7 +249,9 @@ def _identity(run: Run) -> dict[str, Any]:
 
 
 def _save(out: Path, run: Run, state: _State) -> None:
-    atomic_write(out / STATE, json.dumps({"run": _identity(run), "state": asdict(state)}))
+    # Not `asdict`: it rebuilds a Counter from pairs, and counts the pairs.
+    reached = {f.name: getattr(state, f.name) for f in fields(state)}
+    atomic_write(out / STATE, json.dumps({"run": _identity(run), "state": reached}))
 
 
 def _begin(out: Path, run: Run, resume: bool) -> _State | None:

@@ -1,4 +1,4 @@
-"""A dry run before training: does gold earn full marks, do damaged traces earn less, how long are rows, what is the plan.
+"""A dry run before training: does gold earn full marks, do damaged traces earn less, how long are rows, the plan.
 
 Memory estimates and checks against a second engine are left out.
 """

@@ -1,9 +1,9 @@
 """A training run and its folder: config, checkpoints, log, resume. Shared by `sft` and `grpo`.
 
-    RUN/training.json        resolved config, versions, prompt hash
-    RUN/log_history.jsonl    one line per logged step
-    RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
-    RUN/model files          the final model or adapter, with its processor
+RUN/training.json        resolved config, versions, prompt hash
+RUN/log_history.jsonl    one line per logged step
+RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
+RUN/model files          the final model or adapter, with its processor
 """
 
 from __future__ import annotations
