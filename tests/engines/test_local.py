@@ -9,6 +9,7 @@ from PIL import Image
 from sifthinker.depth import DepthMap
 from sifthinker.engines import Request, open_engine, request_for
 from sifthinker.engines.local import LocalEngine
+from sifthinker.errors import InputError
 from sifthinker.sample import Sample
 from tests.tiny_models import PATCH, save_tiny_qwen
 
@@ -152,3 +153,13 @@ def test_adapter_folder_answers_differently(tmp_path: Path) -> None:
             row = request_for(sample(1), engine, max_tokens=12, temperature=1.0, seed=1)
             texts.append(engine.generate([row])[0].text)
     assert texts[0] != texts[1]
+
+
+def test_bad_options_are_one_clear_line(engine: LocalEngine) -> None:
+    for options, message in (
+        ({"dtype": "float99"}, "unknown dtype 'float99': expected bfloat16"),
+        ({"device": "nowhere"}, "cannot be put on device 'nowhere'"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            open_engine(engine.model_id, **options)
+        assert "\n" not in str(caught.value)

@@ -55,8 +55,15 @@ class LocalEngine:
         self.device = device or _best_device()
         if dtype is None:
             dtype = "float32" if self.device == "cpu" else "bfloat16"
+        if not isinstance(getattr(torch, dtype, None), torch.dtype):
+            raise InputError(f"unknown dtype {dtype!r}: expected bfloat16, float16 or float32")
         self.processor: Any = load_processor(path, max_pixels=max_pixels)
-        self.model: Any = load_model(path, dtype=getattr(torch, dtype)).to(self.device).eval()
+        model: Any = load_model(path, dtype=dtype)
+        try:
+            self.model: Any = model.to(self.device).eval()
+        except (RuntimeError, AssertionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path}: the model cannot be put on device {self.device!r} ({reason})") from error
         self.family: Family = family_of(self.model.config.model_type)
         self.grid = pixel_grid(self.processor) or self.family.grid
         self.max_pixels = max_pixels or pixel_budget(self.processor) or DEFAULT_MAX_PIXELS

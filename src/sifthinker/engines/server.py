@@ -138,11 +138,11 @@ class ServerEngine:
 
 def _reply(id_: str, completion: Any) -> Reply:
     """The reply in a chat completion; servers send all kinds of things."""
-    choices = getattr(completion, "choices", None)
-    message = getattr(choices[0], "message", None) if choices else None
+    choice = next(iter(getattr(completion, "choices", None) or ()), None)
+    message = getattr(choice, "message", None)
     if message is None:
         return Reply(id_, None, error="the server sent something that is not a chat completion")
-    reason = getattr(choices[0], "finish_reason", None)
+    reason = getattr(choice, "finish_reason", None)
     # Servers with a reasoning parser cut the thoughts out of the text and send them apart.
     thoughts = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     text = getattr(message, "content", None)
