@@ -129,6 +129,8 @@ def test_a_path_is_needed_and_must_exist(name: str) -> None:
 def test_unknown_names_are_told_with_suggestions() -> None:
     with pytest.raises(InputError, match="did you mean 'scenes'"):
         open_benchmark("scene")
+    with pytest.raises(InputError, match="did you mean 'blink'"):
+        open_benchmark("blnk:folder")
     with pytest.raises(InputError, match="expected an Entry"):
         open_benchmark("json:dumps")
 

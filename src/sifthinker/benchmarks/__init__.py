@@ -6,7 +6,9 @@ columns are missing. To add one: a file with an `open_...` function, a line in t
 
 from __future__ import annotations
 
-from ..errors import InputError
+import difflib
+
+from ..errors import InputError, unknown_name
 from ..lookup import lookup
 from .blink import open_blink
 from .dataset import open_dataset
@@ -53,6 +55,8 @@ def open_benchmark(spec: str, options: Options | None = None) -> Benchmark:
     name, _, path = spec.partition(":")
     if name in BENCHMARKS:
         return BENCHMARKS[name].open(path or None, options or Options())
+    if difflib.get_close_matches(name, BENCHMARKS, cutoff=0.6):
+        raise unknown_name("benchmark", name, BENCHMARKS)
     entry = lookup("benchmark", spec, BENCHMARKS)
     if not isinstance(entry, Entry):
         raise InputError(f"benchmark {spec}: expected an Entry of sifthinker.benchmarks, got {type(entry).__name__}")
