@@ -266,7 +266,8 @@ def _findings(stages: Sequence[Stage], changes: Sequence[Mapping[str, Any]]) -> 
         if accuracy["value"] is not None and constant is not None:
             above, below = accuracy["low"] > constant, accuracy["high"] < constant
             how = "better than" if above else "worse than" if below else "not clearly different from"
-            text = f"{stage.label} answers {how} the best constant answer of each task, chosen in hindsight ({constant:.3f})."
+            text = f"{stage.label} answers {how} the best constant answer of each task"
+            text += f", chosen in hindsight ({constant:.3f})."
             found.append({"verdict": "better" if above else "worse" if below else "unclear", "text": text})
     return found
 
