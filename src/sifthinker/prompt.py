@@ -24,7 +24,8 @@ Message = dict[str, Any]
 TASK = (
     "First look, then answer. Think in <think> tags, alternating <area> and <text>: start from the whole image and "
     "move to the evidence, correcting your focus where needed. An <area> is a JSON list of boxes, each as {item}; "
-    "{frame}{depth}. Each <text> says in a sentence what the area shows. After </think> give the final answer in <answer>."
+    "{frame}{depth}. Each <text> says in a sentence what the area shows. "
+    "After </think> give the final answer in <answer>."
 )
 ITEM = '{{"bbox_2d":[x0,y0,x1,y1]{depth}}}'
 PHOTO_LABEL = "Photo: "

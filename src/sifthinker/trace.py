@@ -460,7 +460,7 @@ def trace_regex(depth: bool = True, max_steps: int = 8) -> str:
 
     Whatever it matches is valid up to the order of box edges, which regular languages cannot express.
     """
-    number = r"(?:0\.\d{3}|1\.000)"
+    number = r"(?:0\.[0-9]{3}|1\.000)"
     item = rf'\{{"bbox_2d":\[{number},{number},{number},{number}\]' + (rf',"depth":{number}' if depth else "") + r"\}"
     words = r"[^<>\s][^<>]*"
     step = rf"<area>\[{item}(?:,{item})*\]</area>\n<text>{words}</text>\n"
