@@ -107,7 +107,7 @@ def _say(stage: Stage, sample: Sample, rng: np.random.Generator) -> str:
     return wordings[int(rng.integers(len(wordings)))].format(
         question=sample.question if sample.question.endswith(("?", ".", "!")) else f"{sample.question}.",
         things=_things(sample),
-        evidence=_evidence(stage, sample),
+        evidence=_evidence(stage, sample) if stage.role == "gold" else "",
         answer=sample.answer.rstrip("."),
         depth="" if depth is None else f", at depth {depth:.3f}",
     )

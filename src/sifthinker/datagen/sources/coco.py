@@ -54,7 +54,7 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
             f"{path}: not COCO instances JSON ({error!r}); expected lists images, annotations, categories"
         ) from error
     photos = options.photos(path)
-    sizes = {r["id"]: r for r in records if isinstance(r, dict) and "id" in r}
+    sizes = {r["id"]: r for r in records if isinstance(r, dict) and isinstance(r.get("id"), (int, str))}
     images: dict[Any, _Image] = defaultdict(_Image)
     for number, annotation in enumerate(annotations, 1):
         if reject := _sort_in(annotation, f"{path.name}:annotation {number}", names, sizes, images):
@@ -62,7 +62,8 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     for number, record in enumerate(records, 1):
         try:
             key, file_name, size = record["id"], str(record["file_name"]), declared_size(record)
-            hash(key)
+            if key not in sizes:
+                raise TypeError(f"id must be a number or text, got {key!r:.80}")
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             yield Reject(f"{path.name}:image {number}", "malformed_row", f"{type(error).__name__}: {error}")
             continue

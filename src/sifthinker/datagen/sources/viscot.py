@@ -1,7 +1,7 @@
 """Visual-CoT, in the three forms in which its rows are published; the form is told by a row's fields.
 
-benchmark (`conversations`): the box is written in the image padded to a square, and once more in pixels behind
-    `###` in `image[1]`. The pixels are exact and taken; the padded box must agree, else `frames_disagree`.
+benchmark (`conversations`): the box is written in the image padded to a square, and once more in whole pixels
+    behind `###` in `image[1]`. The pixels are taken; the padded box must agree, else `frames_disagree`.
 metadata (`bboxs`): several boxes in pixel xyxy, with the size of the image.
 REC (`expression`, `bbox`): one box in pixel xyxy and no answer, so such rows end as `empty_answer`; with
     referring expressions use the source `refcoco`.
@@ -49,10 +49,10 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Numbered rows of either file form, which the first character tells apart."""
+    """Numbered rows of a JSON list, or of JSON lines: named .jsonl, or without a bracket at the start."""
     with path.open("rb") as file:
         is_list = file.read(4096).lstrip()[:1] == b"["
-    if not is_list:
+    if not is_list or path.suffix == ".jsonl":
         yield from read_lines(path)
         return
     rows = read_json(path)

@@ -1,0 +1,319 @@
+"""The pipeline: counts add up, every kept row earns full marks, and a killed build ends as if it never was."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sifthinker.datagen.build import build, build_scenes
+from sifthinker.datagen.outcome import REASONS
+from sifthinker.depth import DepthMap, write_depth
+from sifthinker.errors import EndpointError, InputError
+from sifthinker.prompt import prompt_hash
+from sifthinker.records import read_jsonl, read_manifest, read_rows, read_samples
+from sifthinker.rewards import REWARDS
+from tests.openai_server import Failure, serve
+
+from .photos import jsonl, own_rows, photo
+
+
+def check(out):
+    """What must hold for every data set folder; returns its manifest."""
+    manifest = read_manifest(out)
+    rejects = [r for _, r in read_jsonl(out / "rejects.jsonl")]
+    rows = list(read_rows(out)) if manifest["kept"] else []
+    assert manifest["read"] == manifest["kept"] + manifest["rejected"]
+    assert (len(rows), len(rejects)) == (manifest["kept"], manifest["rejected"])
+    assert Counter(r["reason"] for r in rejects) == manifest["rejects_by_reason"]
+    assert all(r["id"] and r["reason"] in REASONS for r in rejects)
+    assert len({row["id"] for row in rows}) == len(rows)
+    assert manifest["prompt_hash"] == prompt_hash()
+    for sample, trace in read_samples(out) if rows else []:
+        assert not trace.faults
+        marks = {name: reward(trace, sample) for name, reward in REWARDS.items()}
+        assert all(mark is None or mark == pytest.approx(1.0) for mark in marks.values()), (sample.id, marks)
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.width > 300
+    assert "SIF data set" in (out / "README.md").read_text()
+    extra = {p.name for p in out.iterdir()} - {"manifest.json", "rejects.jsonl", "README.md", "contact_sheet.png"}
+    assert extra == {s["file"] for s in manifest["shards"]}
+    return manifest
+
+
+def content(out):
+    return {p.name: p.read_bytes() for p in sorted(out.iterdir())}
+
+
+def test_a_small_build(tmp_path):
+    rows = own_rows(tmp_path, 5)
+    dirty = json.loads(rows.read_text().splitlines()[0]) | {"id": "dirty", "boxes": [[0.9, 0.1, 0.2, 0.5]]}
+    twin = json.loads(rows.read_text().splitlines()[1])
+    jsonl(rows, [*rows.read_text().splitlines(), dirty, twin, "{torn"])
+    out = tmp_path / "out"
+    manifest = build(f"jsonl:{rows}", out, seed=1)
+    assert manifest == check(out)
+    assert manifest["rejects_by_reason"] == {"bad_json": 1, "box_inverted": 1, "duplicate_id": 1}
+    assert (manifest["read"], manifest["kept"], manifest["annotator"], manifest["with_depth"]) == (
+        8,
+        5,
+        "template-1",
+        0,
+    )
+    (row, *_) = read_rows(out)
+    assert row["source"] == "jsonl"
+    assert row["boxes"] == [[0.2, 0.3, 0.5, 0.7]]
+    assert row["completion"][0]["content"].startswith("<think>")
+
+
+def test_truncated_photos_are_found(tmp_path):
+    rows = own_rows(tmp_path, 2)
+    file = tmp_path / "p0.png"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    manifest = build(f"jsonl:{rows}", tmp_path / "out")
+    assert manifest["rejects_by_reason"] == {"image_unreadable": 1}
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    rows = own_rows(tmp_path, 6)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        build(f"jsonl:{rows}", tmp_path / name, seed=seed)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert content(tmp_path / "a")["data-00000.parquet"] != content(tmp_path / "c")["data-00000.parquet"]
+
+
+def test_limit_reads_the_first_rows(tmp_path):
+    rows = own_rows(tmp_path, 6)
+    assert build(f"jsonl:{rows}", tmp_path / "out", limit=4)["read"] == 4
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import sifthinker.datagen.build as b
+
+where, after, source, out = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+done = 0
+original = getattr(b, where)
+
+def dying(*arguments):
+    global done
+    done += 1
+    if done == after:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments)
+
+setattr(b, where, dying)
+b.build(source, out, seed=1, resume=True, rows_per_shard=3)
+"""
+
+
+def test_a_killed_build_ends_as_one_that_was_never_killed(tmp_path):
+    rows = own_rows(tmp_path, 11)
+    lines = rows.read_text().splitlines()
+    # Rejects and duplicates between the rows, some of them behind the point of a kill.
+    bad = json.dumps(json.loads(lines[0]) | {"id": "bad", "boxes": []})
+    jsonl(rows, [*lines[:2], bad, *lines[2:7], lines[1], "{torn", *lines[7:], lines[10]])
+    unbroken, out = tmp_path / "unbroken", tmp_path / "out"
+    build(f"jsonl:{rows}", unbroken, seed=1, rows_per_shard=3)
+    # In the first shard; between a shard and the note of it; later; while the folder is finished.
+    for where, after in (("to_row", 2), ("_save", 2), ("to_row", 5), ("card", 1)):
+        command = [sys.executable, "-c", KILLED, where, str(after), f"jsonl:{rows}", str(out)]
+        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL, where
+        assert not (out / "manifest.json").exists()
+    build(f"jsonl:{rows}", out, seed=1, resume=True, rows_per_shard=3)
+    assert content(out) == content(unbroken)
+    assert check(out)["kept"] == 11
+    # Once more changes nothing.
+    assert build(f"jsonl:{rows}", out, seed=1, resume=True, rows_per_shard=3) == read_manifest(out)
+    assert content(out) == content(unbroken)
+
+
+def test_folders_that_are_in_use(tmp_path):
+    rows, out = own_rows(tmp_path, 2), tmp_path / "out"
+    build(f"jsonl:{rows}", out)
+    with pytest.raises(InputError, match=r"out: not empty; choose another --out, or go on .* with --resume"):
+        build(f"jsonl:{rows}", out)
+    with pytest.raises(InputError, match=r"begun with other settings \(seed was 0, now 3\); choose another --out"):
+        build(f"jsonl:{rows}", out, seed=3, resume=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match="no interrupted build to go on with"):
+        build(f"jsonl:{rows}", other, resume=True)
+    with pytest.raises(InputError, match="is a file"):
+        build(f"jsonl:{rows}", rows)
+
+
+def test_nothing_is_written_for_a_source_that_cannot_be_read(tmp_path):
+    (tmp_path / "c.json").write_text("{")
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="not JSON"):
+        build(f"coco:{tmp_path}/c.json", out)
+    with pytest.raises(InputError, match="limit 0: expected at least 1"):
+        build(f"coco:{tmp_path}/c.json", out, limit=0)
+    assert not out.exists()
+
+
+def test_a_full_disk_is_one_line_and_the_build_goes_on_later(tmp_path, monkeypatch):
+    rows, out = own_rows(tmp_path, 5), tmp_path / "out"
+    build(f"jsonl:{rows}", tmp_path / "whole", rows_per_shard=2)
+    real, calls = os.fsync, []
+
+    def full(fd):
+        calls.append(fd)
+        if len(calls) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"disk full; free some space and run again with --resume"):
+        build(f"jsonl:{rows}", out, rows_per_shard=2)
+    build(f"jsonl:{rows}", out, rows_per_shard=2, resume=True)
+    assert content(out) == content(tmp_path / "whole")
+
+
+def test_nothing_kept_still_gives_a_folder_that_says_why(tmp_path):
+    out = tmp_path / "out"
+    build(f"jsonl:{own_rows(tmp_path, 2, image='none.png')}", out)
+    assert check(out)["rejects_by_reason"] == {"image_missing": 2}
+
+
+# --- depth ---------------------------------------------------------------------------------------------------------
+
+
+def ramp(width=80, height=60):
+    return DepthMap(np.linspace(1, 5, width * height).reshape(height, width), metric=True)
+
+
+def test_depth_from_a_folder(tmp_path):
+    rows = own_rows(tmp_path, 4)
+    maps = tmp_path / "depth"
+    maps.mkdir()
+    write_depth(ramp(), maps / "p0.png")
+    write_depth(ramp(40, 30), maps / "p1.png")
+    photo(maps / "p2.png")
+    out = tmp_path / "out"
+    manifest = build(f"jsonl:{rows}", out, depth=str(maps), images=tmp_path)
+    # The photos' own names stand twice below --images now: beside the rows and among the depth files.
+    assert manifest["rejects_by_reason"] == {"depth_encoding_unknown": 1, "depth_missing": 1, "size_mismatch": 1}
+    ((sample, trace),) = read_samples(out)
+    assert sample.depth_map().metric
+    assert all(d is not None for step in trace.steps for d in step.area.depths)
+    assert check(out)["with_depth"] == 1
+
+
+def test_depth_from_the_source_or_not_at_all(tmp_path):
+    write_depth(ramp(), tmp_path / "d.png")
+    rows = own_rows(tmp_path, 2, depth="d.png")
+    assert build(f"jsonl:{rows}", tmp_path / "a")["with_depth"] == 2
+    assert build(f"jsonl:{rows}", tmp_path / "b", depth="none")["with_depth"] == 0
+    assert check(tmp_path / "a")["kept"] == check(tmp_path / "b")["kept"] == 2
+    with pytest.raises(InputError, match="unknown depth encoding 'nm'"):
+        build(f"jsonl:{rows}", tmp_path / "c", depth_encoding="nm")
+
+
+def test_depth_from_an_estimator_is_asked_once_a_photo(tmp_path, monkeypatch):
+    (tmp_path / "my_depth.py").write_text(
+        "import numpy as np\n"
+        "from sifthinker.depth import DepthMap\n"
+        "calls = []\n"
+        "def estimate(photo):\n"
+        "    calls.append(photo.size)\n"
+        "    return DepthMap(np.linspace(0, 1, photo.width * photo.height).reshape(photo.height, photo.width))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    rows = own_rows(tmp_path, 3, image="p0.png")
+    lines = [json.loads(x) | {"question": f"Question {i}?"} for i, x in enumerate(rows.read_text().splitlines())]
+    jsonl(rows, lines)
+    assert build(f"jsonl:{rows}", tmp_path / "out", depth="my_depth:estimate")["with_depth"] == 3
+    import my_depth
+
+    assert my_depth.calls == [(80, 60)]
+
+
+# --- the teacher in the pipeline -----------------------------------------------------------------------------------
+
+
+def teacher_reply(body):
+    count = sum(block["type"] == "image_url" for m in body["messages"] if m["role"] == "user" for block in m["content"])
+    answer = body["messages"][1]["content"][-1]["text"].rpartition("The right answer is: ")[2].partition("\n")[0]
+    return json.dumps({"texts": [f"I look at part {i}." for i in range(count)], "answer": answer})
+
+
+def test_words_from_a_server_and_going_on_after_it_went_down(tmp_path, monkeypatch):
+    monkeypatch.setattr("sifthinker.datagen.teacher.Teacher.batch", 2)
+    rows, out = own_rows(tmp_path, 6), tmp_path / "out"
+    state = {"down": False}
+
+    def handler(body):
+        return Failure(500, "gone") if state["down"] else teacher_reply(body)
+
+    with serve(handler) as server:
+        name = f"test-model@{server.url}"
+        build(f"jsonl:{rows}", tmp_path / "whole", annotator=name, rows_per_shard=2)
+        server.requests.clear()
+        port = server.url
+
+        import sifthinker.datagen.teacher as teacher
+
+        real = teacher.Teacher._attempt
+
+        def interrupted(self, *arguments):
+            if len(server.requests) >= 4:
+                raise EndpointError(f"cannot reach {port}")
+            return real(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(teacher.Teacher, "_attempt", interrupted)
+            with pytest.raises(EndpointError):
+                build(f"jsonl:{rows}", out, annotator=name, rows_per_shard=2)
+        assert len(server.requests) == 4
+        build(f"jsonl:{rows}", out, annotator=name, rows_per_shard=2, resume=True)
+        assert len(server.requests) == 6
+        assert content(out) == content(tmp_path / "whole")
+    assert {row["annotator"] for row in read_rows(out)} == {name}
+    assert check(out)["kept"] == 6
+
+
+# --- scenes and real data ------------------------------------------------------------------------------------------
+
+
+def test_generated_scenes(tmp_path):
+    pytest.importorskip("embreex")
+    out = tmp_path / "scenes"
+    manifest = build_scenes(out, 6, seed=3, objects=(1, 2), size=(64, 64))
+    assert check(out) == manifest
+    assert manifest["read"] == 6
+    assert manifest["with_depth"] == manifest["kept"]
+    assert build_scenes(out, 6, seed=3, objects=(1, 2), size=(64, 64), resume=True) == manifest
+
+
+@pytest.mark.parametrize(
+    ("source", "kept", "rejects"),
+    [
+        ("viscot:viscot/on_coco/benchmark_emotic.json", 1, {}),
+        ("viscot:viscot/on_coco/benchmark_vsr.json", 1, {}),
+        ("viscot:viscot/on_coco/vsr_cot_train.jsonl", 2, {}),
+        ("viscot:viscot/viscot_dataset/cub_cot_train.jsonl", 0, {"box_outside": 15, "image_missing": 150}),
+        ("refcoco:refcoco/rec_on_coco.jsonl", 17, {"ambiguous_position": 6, "duplicate_question": 3}),
+        ("tallyqa:tallyqa/documented_record.json", 0, {"no_boxes": 1}),
+        ("rgbd:rgbd/nyu", None, {}),
+        ("rgbd:rgbd/kitti_depth", None, {}),
+        ("rgbd:rgbd/sunrgbd_000017", None, {}),
+    ],
+)
+def test_real_data(shared_data, tmp_path, source, kept, rejects):
+    kind, _, path = source.partition(":")
+    manifest = build(f"{kind}:{shared_data / path}", tmp_path / "out", images=shared_data / "coco/images")
+    assert check(tmp_path / "out") == manifest
+    assert manifest["rejects_by_reason"] == rejects
+    assert manifest["kept"] == kept if kept is not None else manifest["kept"] >= 4
+    shutil.rmtree(tmp_path / "out")

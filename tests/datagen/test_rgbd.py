@@ -1,0 +1,201 @@
+"""Photos with true depth: layouts give the right encoding, and every answer follows from the depth map."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sifthinker.datagen.outcome import Reject
+from sifthinker.datagen.sources import open_source
+from sifthinker.datagen.sources.options import Options
+from sifthinker.datagen.sources.rgbd import MARGIN, draw_marks
+from sifthinker.datagen.sources.rgbd_layouts import Pair, find_pairs, project_points
+from sifthinker.errors import InputError
+from sifthinker.sample import Sample
+
+from .photos import photo
+
+SIZE = (160, 120)
+
+
+def levels(path, per_metre, size=SIZE):
+    """A 16-bit depth file: 1 m at the left edge to 4 m at the right, in steps."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metres = np.tile(1 + np.floor(np.linspace(0, 2.999, size[0])) * 1.5, (size[1], 1))
+    Image.fromarray((metres * per_metre).astype(np.uint16)).save(path)
+
+
+def read(folder, **options):
+    return list(open_source(f"rgbd:{folder}", Options(**options)))
+
+
+def scene(root, photo_name, depth_name, per_metre=1000, **files):
+    photo(root / photo_name, SIZE)
+    levels(root / depth_name, per_metre)
+    for name, content in files.items():
+        (root / name.replace("_json", ".json").replace("_txt", ".txt")).write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("photo_name", "depth_name", "per_metre", "files"),
+    [
+        ("color/1.png", "depth/1.pgm", 1000, {}),
+        ("color/1.jpg", "depth/1.png", 1000, {}),
+        ("TUM_color.png", "TUM_depth.png", 5000, {}),
+        ("rgb_1.jpg", "depth_1.png", 256, {"cameras_json": '{"depth_scale_units_per_metre": 256.0}'}),
+        ("rgb_1.jpg", "depth_1.png", 1000, {"cameras_json": '{"depth_scale_units_per_metre": 1000.0}'}),
+        ("a.jpg", "b.png", 5000, {"rgbd_json": '{"pairs": [{"image": "a.jpg", "depth": "b.png", "encoding": "tum"}]}'}),
+    ],
+)
+def test_layouts_say_what_the_numbers_mean(tmp_path, photo_name, depth_name, per_metre, files):
+    scene(tmp_path / "deep/er", photo_name, depth_name, per_metre, **files)
+    (pair,) = find_pairs(tmp_path, None)
+    assert isinstance(pair, Pair)
+    depth = pair.depth()
+    assert depth.metric
+    assert float(depth.values.min()) == pytest.approx(1.0, abs=0.01)
+    assert float(depth.values.max()) == pytest.approx(4.0, abs=0.01)
+    rows = read(tmp_path)
+    assert len(rows) >= 3
+    assert all(isinstance(row, Sample) for row in rows)
+
+
+def test_sun_rotation_and_a_scene_folder(tmp_path):
+    photo(tmp_path / "image/0001.jpg", SIZE)
+    (tmp_path / "intrinsics.txt").write_text("1 0 0")
+    millimetres = np.full(SIZE[::-1], 2000, np.uint16)
+    (tmp_path / "depth_bfx").mkdir()
+    Image.fromarray((millimetres << 3) | (millimetres >> 13)).save(tmp_path / "depth_bfx/other_name.png")
+    (pair,) = find_pairs(tmp_path, None)
+    assert float(pair.depth().values.max()) == pytest.approx(2.0)
+
+
+def test_an_encoding_is_never_guessed(tmp_path):
+    scene(tmp_path, "rgb/1.png", "depth/1.png")
+    (row,) = read(tmp_path)
+    assert (row.id, row.reason) == ("rgbd-rgb/1.png", "depth_encoding_unknown")
+    assert all(isinstance(r, Sample) for r in read(tmp_path, depth_encoding="mm"))
+    scene(tmp_path / "odd", "rgb_1.jpg", "depth_1.png", cameras_json='{"depth_scale_units_per_metre": 777}')
+    assert [r.reason for r in read(tmp_path / "odd", depth_encoding="mm")] == ["depth_encoding_unknown"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda root: (root / "depth/1.png").unlink(), "no_depth_pair"),
+        (lambda root: levels(root / "depth/1.png", 1000, (80, 60)), "size_mismatch"),
+        (lambda root: photo(root / "depth/1.png", SIZE), "depth_unreadable"),
+        (lambda root: (root / "color/1.jpg").write_bytes(b"x"), "image_unreadable"),
+        (lambda root: Image.new("I;16", SIZE, 2000).save(root / "depth/1.png"), "no_question"),
+        (lambda root: Image.new("I;16", SIZE, 0).save(root / "depth/1.png"), "no_question"),
+        (lambda root: (root / "rgbd.json").write_text("{"), "malformed_row"),
+        (lambda root: (root / "rgbd.json").write_text('{"pairs": [3]}'), "malformed_row"),
+        (
+            lambda root: (root / "rgbd.json").write_text('{"pairs": [{"image": "n.png", "depth": "d"}]}'),
+            "image_missing",
+        ),
+    ],
+)
+def test_bad_frames_are_reported(tmp_path, damage, reason):
+    scene(tmp_path, "color/1.jpg", "depth/1.png")
+    damage(tmp_path)
+    assert reason in {row.reason for row in read(tmp_path) if isinstance(row, Reject)}
+
+
+def test_folders_without_frames(tmp_path):
+    with pytest.raises(
+        InputError, match=r"no photos with depth found; known layouts: .*; or declare pairs in rgbd.json"
+    ):
+        read(tmp_path)
+    with pytest.raises(InputError, match="not a folder"):
+        read(photo(tmp_path / "a.jpg"))
+
+
+def check_answer(sample):
+    """The answer, from scratch, out of the depth map and the boxes."""
+    depth = sample.depth_map()
+    found = []
+    for box in sample.boxes:
+        left, top, right, bottom = box.pixel_bounds(depth.size)
+        valid = depth.valid[top:bottom, left:right]
+        found.append(float(np.median(depth.values[top:bottom, left:right][valid])))
+    task = sample.meta["task"]
+    if task == "third":
+        assert sample.answer == ("left", "middle", "right")[int(3 * sample.boxes[0].center[0])]
+        assert found[0] <= np.median(depth.values[depth.valid])
+        return
+    pick = min if task in ("nearer", "nearest", "object") else max
+    best = found.index(pick(found))
+    assert sample.answer == (sample.meta["labels"][best] if task == "object" else "ABC"[best])
+    if task != "object":
+        others = [d for i, d in enumerate(found) if i != best]
+        assert all(max(d, found[best]) >= MARGIN * 0.999 * min(d, found[best]) for d in others)
+
+
+def test_answers_follow_from_the_depth(tmp_path):
+    for number in range(4):
+        scene(tmp_path, f"color/{number}.jpg", f"depth/{number}.png")
+    rows = read(tmp_path, seed=5)
+    assert len(rows) >= 12
+    for row in rows:
+        check_answer(row)
+    again = read(tmp_path, seed=5)
+    assert [(r.id, r.boxes, r.answer) for r in rows] == [(r.id, r.boxes, r.answer) for r in again]
+    other = read(tmp_path, seed=6)
+    assert [r.boxes for r in rows] != [r.boxes for r in other]
+
+
+def test_marks_are_drawn_where_the_points_are():
+    plain = Image.new("RGB", (200, 100), (90, 90, 90))
+    marked = np.abs(np.asarray(draw_marks(plain, [(0.25, 0.5), (0.95, 0.5)])).astype(int) - 90).sum(axis=2) > 0
+    columns = np.flatnonzero(marked.any(axis=0))
+    assert marked[:, 40:70].any()
+    assert marked[:, 180:].any()
+    assert not marked[:, 80:150].any()
+    assert columns.max() < 200
+    assert np.asarray(plain).max() == 90  # The photo itself is left alone.
+
+
+def test_points_are_projected_and_the_nearest_wins():
+    points = np.array([[0.0, 0.0, 2.0], [0.0, 0.0, 1.0], [1.0, 0.0, 2.0], [0.0, 0.0, -1.0], [50.0, 0.0, 1.0]])
+    matrix = np.array([[10.0, 0, 5], [0, 10.0, 5], [0, 0, 1]])
+    depth = project_points(points, matrix, (12, 10))
+    assert depth.valid.sum() == 2
+    assert depth.values[5, 5] == 1.0
+    assert depth.values[5, 10] == 2.0
+
+
+def test_real_frames(shared_data):
+    """All six data sets; the nuScenes cameras have no depth files and are reported."""
+    rows = read(shared_data / "rgbd")
+    rejected = Counter(r.reason for r in rows if isinstance(r, Reject))
+    assert rejected == {"no_depth_pair": 3}
+    samples = [r for r in rows if isinstance(r, Sample)]
+    folders = Counter(r.meta["photo"].split("/")[0] for r in samples)
+    assert set(folders) == {
+        "kitti_depth",
+        "nyu",
+        "open3d_livingroom",
+        "open3d_other",
+        "slambook_office",
+        "sunrgbd_000017",
+    }
+    for sample in samples:
+        if sample.meta["task"] != "object":
+            check_answer(sample)
+    (bed,) = [s for s in samples if s.meta["task"] == "object"]
+    assert (bed.answer, sorted(bed.meta["labels"])) == ("bed", ["bed", "night stand"])
+    # Metres, where they can be known from the scene: rooms within Kinect range, a street beyond it.
+    far = {s.meta["photo"].split("/")[0]: float(s.depth_map().values.max()) for s in samples}
+    assert far["kitti_depth"] > 40
+    assert all(2 < d < 14 for name, d in far.items() if name != "kitti_depth"), far
+
+
+def test_pairs_declared_in_a_file_win_over_layouts(tmp_path):
+    scene(tmp_path, "color/1.jpg", "depth/1.png", per_metre=5000)
+    pairs = [{"image": "color/1.jpg", "depth": "depth/1.png", "encoding": "tum"}]
+    (tmp_path / "rgbd.json").write_text(json.dumps({"pairs": pairs}))
+    (pair,) = find_pairs(tmp_path, None)
+    assert float(pair.depth().values.max()) == pytest.approx(4.0, abs=0.01)
