@@ -115,8 +115,11 @@ def build_scenes(
 
     tasks, objects, size, workers: as in `scenes.generate.generate`. Every sample passes the same checks as photos do.
     """
+    from ..benchmarks.scenes import HELD_OUT
     from ..scenes.generate import generate
 
+    if seed >= HELD_OUT:
+        raise InputError(f"seed {seed}: seeds from {HELD_OUT} on are held out for evaluation; choose a smaller one")
     config = {"n": n, "tasks": None if tasks is None else list(tasks), "objects": list(objects), "size": list(size)}
 
     def outcomes(start: int) -> Iterator[Kept | Reject]:
