@@ -108,7 +108,7 @@ def test_quantized_is_on_the_grid_close_and_never_empty(unit):
     box = Box(*unit).quantized()
     assert box.quantized() == box
     assert all(round(v * GRID) / GRID == v for v in box)
-    assert all(abs(p - q) <= 1.0 / GRID for p, q in zip(unit, box, strict=True))
+    assert all(abs(p - q) <= 1.5 / GRID for p, q in zip(unit, box, strict=True))
 
 
 @given(unit_boxes, sizes)
@@ -125,6 +125,7 @@ def test_pixel_bounds_hold_the_box_and_at_least_one_pixel(unit, size):
 def test_pixel_bounds_are_floor_and_ceiling_without_float_dust():
     assert Box(0.1, 0.3, 0.3, 0.7).pixel_bounds((10, 10)) == (1, 3, 3, 7)
     assert Box(0.11, 0.0, 0.29, 0.05).pixel_bounds((10, 10)) == (1, 0, 3, 1)
+    assert Box(0.0, 1 - 1e-16 * 2, 1.0, 1.0).pixel_bounds((1, 1)) == (0, 0, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ class Box:
         # Rounding first keeps 0.3 * 10 = 3.0000000000000004 from touching a fourth pixel.
         left, top = math.floor(round(self.x0 * width, 9)), math.floor(round(self.y0 * height, 9))
         right, bottom = math.ceil(round(self.x1 * width, 9)), math.ceil(round(self.y1 * height, 9))
-        return min(left, width - 1), min(top, height - 1), max(right, left + 1), max(bottom, top + 1)
+        left, top = min(left, width - 1), min(top, height - 1)
+        return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
 _EXPLAIN = {
