@@ -289,7 +289,10 @@ def test_whole_and_first_focus():
     ("trace", "message"),
     [
         (Trace((), "x"), "a trace needs at least one step"),
-        (Trace((Step(Area((), ()), "x"),), "x"), "step 1: an area needs at least one box"),
+        (
+            Trace((Step(Area((WHOLE,), (None,)), "x"), Step(Area((), ()), "x")), "x"),
+            "step 2: an area needs at least one box",
+        ),
         (Trace((Step(Area((WHOLE,), (None,)), " "),), "x"), "text of step 1 is empty"),
         (Trace((Step(Area((WHOLE,), (None,)), "x"),), None), "answer is empty"),
         (Trace((Step(Area((WHOLE,), (None,)), "a </text> b"),), "x"), "text of step 1 contains the tag </text>"),
@@ -306,3 +309,12 @@ def test_format_is_the_documented_text():
         '<think>\n<area>[{"bbox_2d":[0.000,0.000,1.000,1.000],"depth":0.500}]</area>\n<text>A street.</text>\n'
         "</think>\n<answer>Pink.</answer>"
     )
+
+
+def test_questions_in_words_have_traces_of_words():
+    trace = Trace((Step(Area((), ()), "A is left of B."), Step(Area((), ()), "So B is right of A.")), "right")
+    assert format_trace(trace).count("<area>") == 0
+    assert parse_trace(format_trace(trace), areas=False) == trace
+    assert [f.kind for f in parse_trace(format_trace(trace)).faults][:1] == ["order"]
+    looked = parse_trace("<think><area>[]</area><text>x</text></think><answer>y</answer>", areas=False)
+    assert FaultKind.STRAY_TAG in {f.kind for f in looked.faults}

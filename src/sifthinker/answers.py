@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from .errors import BoxError, InputError
 from .geometry import Box, Frame, Size, to_box
@@ -47,6 +48,7 @@ class AnswerSpec:
     unit: a key of `normalize.METRES` in which numbers count; None for plain numbers such as counts.
     range_mean: whether a range ("10-20") stands for its mean instead of being ambiguous.
     frame, size: of box answers.
+    grader, given: a key of `graders.GRADERS` in place of the kind's own comparison, and what it must know.
     """
 
     kind: Kind
@@ -55,6 +57,8 @@ class AnswerSpec:
     range_mean: bool = False
     frame: Frame = Frame.UNIT_XYXY
     size: Size | None = None
+    grader: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 Value = str | float | Box | frozenset[str]

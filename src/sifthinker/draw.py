@@ -253,7 +253,7 @@ MAX_STEPS = 16
 
 
 def draw_trace(
-    photo: Image.Image | Sample,
+    photo: Image.Image | Sample | None,
     depth: DepthMap | None,
     trace: Trace,
     gold: Sequence[Box] | None = None,
@@ -264,7 +264,8 @@ def draw_trace(
 ) -> Image.Image:
     """A trace, one row a step: its boxes on the photo and on the depth map, its words below; then answer and faults.
 
-    photo: the picture, or a sample, from which depth, gold boxes and question are taken where they are not given.
+    photo: the picture (None: words only), or a sample, from which depth, gold boxes and question are taken where they
+        are not given.
     gold: boxes drawn dashed, in white, on the last step.
     reply: the text the trace was read from; the parts at fault are quoted. width: pixels of the picture.
     """
@@ -273,19 +274,20 @@ def draw_trace(
         depth = sample.depth_map() if depth is None else depth
         gold = sample.boxes if gold is None else gold
         question = sample.question if question is None else question
-        photo = sample.photo()
+        photo = None if sample.image is None else sample.photo()
     margin = 24
     inner = width - 2 * margin
     rows = [_paragraph(question, inner, 22)] if question else []
     for number, step in enumerate(trace.steps[:MAX_STEPS], 1):
         last = number == len(trace.steps)
-        rows.append(_views(photo, depth, step.area, gold if last else None, inner))
+        if photo is not None:
+            rows.append(_views(photo, depth, step.area, gold if last else None, inner))
         color = INK if step.text else MUTED
-        unread = "" if step.area.boxes else "  (no box could be read)"
+        unread = "" if step.area.boxes or photo is None else "  (no box could be read)"
         rows.append(_paragraph(f"{number}. {step.text or '(no words)'}{unread}", inner, 18, color, max_lines=8))
     if (hidden := len(trace.steps) - MAX_STEPS) > 0:
         rows.append(_paragraph(f"... and {hidden} more steps", inner, 18, MUTED))
-    if not trace.steps:
+    if not trace.steps and photo is not None:
         rows.append(_views(photo, depth, Area((), ()), gold, inner))
     if gold:
         rows.append(_paragraph("Solid green: the model's boxes. Dashed white: gold boxes.", inner, 14, MUTED))

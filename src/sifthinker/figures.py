@@ -112,7 +112,7 @@ def figure_of(
     depth = sample.depth_map()
     return Figure(
         trace=trace,
-        photo=picture(sample.photo(), "p-photo"),
+        photo=None if sample.image is None else picture(sample.photo(), "p-photo"),
         depth=None if depth is None else picture(depth_picture(depth), "p-depth"),
         gold=[list(box) for box in sample.boxes],
         true_depths=true_depths(trace, sample),

@@ -18,6 +18,8 @@ from math import isclose
 from .answers import ABSTAIN, REASONS, AnswerSpec, Extraction, Kind, options_of, read
 from .errors import InputError
 from .geometry import Box
+from .graders import GRADERS
+from .lookup import lookup
 from .normalize import METRES, same_text
 from .sample import Sample
 
@@ -42,8 +44,8 @@ VERSION = "1"
 def answer_spec(sample: Sample) -> AnswerSpec:
     """What a sample asks for: options if it has any, else `meta["answer_kind"]`, else text. Ignores gold.
 
-    Also read from `meta`: `answer_unit`, `answer_range_mean`. Raises `InputError` for an unknown kind or unit, and for
-    options of which two are equal.
+    Also read from `meta`: `answer_unit`, `answer_range_mean`, `grader` and `given` (see `graders`). Raises `InputError`
+    for an unknown kind, unit or grader, and for options of which two are equal.
     """
     meta = sample.meta
     if sample.choices:
@@ -57,7 +59,16 @@ def answer_spec(sample: Sample) -> AnswerSpec:
     unit = meta.get("answer_unit")
     if unit is not None and unit not in METRES:
         raise InputError(f"sample {sample.id}: answer_unit {unit!r} is not one of {', '.join(METRES)}")
-    return AnswerSpec(Kind(name), unit=unit, range_mean=bool(meta.get("answer_range_mean", False)))
+    grader = meta.get("grader")
+    if grader is not None:
+        lookup("grader", grader, GRADERS)
+    return AnswerSpec(
+        Kind(name),
+        unit=unit,
+        range_mean=bool(meta.get("answer_range_mean", False)),
+        grader=grader,
+        given=meta.get("given", {}),
+    )
 
 
 def grade_answer(answer: str | None, sample: Sample) -> float | None:
@@ -72,10 +83,13 @@ def grade(extraction: Extraction, gold: str, spec: AnswerSpec) -> float:
     """How right an extraction is, in [0, 1]: 1.0 for the gold answer in other words, 0.0 for none.
 
     Numbers with a unit earn their mean relative accuracy, boxes their IoU; everything else is right or wrong.
-    A gold answer that the rules cannot read is still matched by texts that say the same.
+    Questions that name a grader are left to it (`graders`). A gold answer that the rules cannot read is still matched
+    by texts that say the same.
     """
     if same_text(extraction.text, gold):
         return 1.0
+    if spec.grader is not None:
+        return lookup("grader", spec.grader, GRADERS)(extraction, gold, spec.given)
     expected = read(gold.strip(), spec).value
     value = extraction.value
     if value is None or expected is None:

@@ -15,8 +15,8 @@ from .grading import VERSION, AnswerSpec, Extraction, Kind, extract
 from .hiou import hiou
 from .metrics import Item
 from .rewards import REWARDS
-from .sample import Sample
-from .trace import Trace, parse_trace
+from .sample import Sample, parse_reply
+from .trace import Trace
 
 
 def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
@@ -29,7 +29,7 @@ def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
         unknown = ("answer", "trace", "extraction", "value", "lenient", "valid", "hiou", "true_depths", "depth_error")
         blank = dict.fromkeys(unknown)
         return item | blank | {"outcome": "failed", "reason": item["reason"], "faults": [], "rewards": {}}
-    trace = parse_trace(reply, depth_required=sample.depth is not None)
+    trace = parse_reply(reply, sample)
     scoped, start = _in_scope(trace, reply)
     found = bench.score(scoped, sample)
     if found.value is not None and (why := _no_reading(reply, item["finish_reason"])):

@@ -27,6 +27,8 @@ TASK = (
     "{frame}{depth}. Each <text> says in a sentence what the area shows. "
     "After </think> give the final answer in <answer>."
 )
+WORDS_TASK = "Think in <think> tags, one step in each <text>. After </think> give the final answer in <answer>."
+"""For questions without a picture."""
 ITEM = '{{"bbox_2d":[x0,y0,x1,y1]{depth}}}'
 PHOTO_LABEL = "Photo: "
 DEPTH_LABEL = "\nDepth map (darker is nearer): "
@@ -89,21 +91,27 @@ def build_prompt(sample: Sample, frame: Frame = Frame.UNIT_XYXY) -> list[Message
     map, its picture. The gold answer and boxes are not looked at.
     """
     with_depth = sample.depth is not None
-    content = [{"type": "text", "text": PHOTO_LABEL}, {"type": "image"}]
+    content: list[dict[str, Any]] = []
+    if sample.image is not None:
+        content += [{"type": "text", "text": PHOTO_LABEL}, {"type": "image"}]
     if with_depth:
         content += [{"type": "text", "text": DEPTH_LABEL}, {"type": "image"}]
     question = sample.question.strip()
     if sample.choices:
         question += "\n" + "\n".join(f"({chr(65 + i)}) {choice}" for i, choice in enumerate(sample.choices))
-    content.append({"type": "text", "text": f"\n{question}\n{instruction(with_depth, frame)}"})
+    how = WORDS_TASK if sample.image is None else instruction(with_depth, frame)
+    content.append({"type": "text", "text": f"\n{question}\n{how}"})
     return [{"role": "user", "content": content}]
 
 
 def model_images(sample: Sample, max_pixels: int = DEFAULT_MAX_PIXELS, grid: int = 28) -> list[Image.Image]:
     """The pictures a model sees, already at their final size: the photo and, where there is one, its depth picture.
 
+    None for a question in words only.
     Raises `InputError` when the depth map does not have the photo's size.
     """
+    if sample.image is None:
+        return []
     photo, depth = sample.photo(), sample.depth_map()
     if depth is not None and depth.size != photo.size:
         raise InputError(
@@ -138,4 +146,4 @@ def budget_size(size: Size, max_pixels: int, grid: int) -> Size:
 def prompt_hash() -> str:
     """Twelve hex digits that change whenever the wording or the rules of the prompt change."""
     parts = [instruction(d, f) for d in (True, False) for f in FRAME_RULES]
-    return hashlib.sha256("\0".join([PHOTO_LABEL, DEPTH_LABEL, *parts]).encode()).hexdigest()[:12]
+    return hashlib.sha256("\0".join([PHOTO_LABEL, DEPTH_LABEL, WORDS_TASK, *parts]).encode()).hexdigest()[:12]

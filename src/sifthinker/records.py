@@ -26,8 +26,8 @@ from .draw import depth_picture
 from .errors import InputError
 from .geometry import Box
 from .prompt import build_prompt
-from .sample import Sample, open_photo
-from .trace import Trace, format_trace, parse_trace
+from .sample import Sample, open_photo, parse_reply
+from .trace import Trace, format_trace
 
 if TYPE_CHECKING:
     import pyarrow
@@ -174,7 +174,7 @@ def to_row(sample: Sample, trace: Trace | None, source: str, annotator: str) -> 
     Raises `InputError` when photo or depth cannot be read, and `ValueError` for a trace that cannot be written.
     """
     depth = sample.depth_map()
-    images = [{"bytes": _photo_bytes(sample.image), "path": None}]
+    images = [] if sample.image is None else [{"bytes": _photo_bytes(sample.image), "path": None}]
     stored = None
     if depth is not None:
         images.append({"bytes": _png(depth_picture(depth)), "path": None})
@@ -204,11 +204,11 @@ def to_row(sample: Sample, trace: Trace | None, source: str, annotator: str) -> 
 
 def from_row(row: Row) -> tuple[Sample, Trace | None]:
     """Inverse of `to_row`; the sample holds the opened photo and depth map. Also takes rows that `datasets` decoded."""
-    photo = row["images"][0]
+    photo = row["images"][0] if row["images"] else None
     stored = row["depth"]
     sample = Sample(
         id=row["id"],
-        image=open_photo(photo["bytes"] if isinstance(photo, dict) else photo),
+        image=None if photo is None else open_photo(photo["bytes"] if isinstance(photo, dict) else photo),
         question=row["question"],
         answer=row["answer"],
         depth=None if stored is None else decode_depth(stored["png"], json.loads(stored["meta"])),
@@ -218,7 +218,7 @@ def from_row(row: Row) -> tuple[Sample, Trace | None]:
     )
     if not row["completion"]:
         return sample, None
-    return sample, parse_trace(row["completion"][0]["content"], depth_required=stored is not None)
+    return sample, parse_reply(row["completion"][0]["content"], sample)
 
 
 def _photo_bytes(image: Image.Image | str | Path) -> bytes:

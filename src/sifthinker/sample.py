@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .depth import DepthMap, read_depth
 from .errors import InputError
 from .geometry import Box
+from .trace import Trace, parse_trace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +21,7 @@ class Sample:
     """One question about one photo.
 
     id: unique and stable; progress, resume and pairing key on it.
-    image: the photo, or the path of its file; `photo()` opens it.
+    image: the photo, or the path of its file; `photo()` opens it. None for a question in words only.
     depth: its depth map, the path of a file with a sidecar, or None; `depth_map()` opens it.
     question, answer: the answer is the gold answer, "" when there is none (inference).
     choices: option texts in order (A, B, ...), empty for open questions.
@@ -29,7 +30,7 @@ class Sample:
     """
 
     id: str
-    image: Image.Image | str | Path
+    image: Image.Image | str | Path | None
     question: str
     answer: str = ""
     depth: DepthMap | str | Path | None = None
@@ -42,7 +43,9 @@ class Sample:
         object.__setattr__(self, "boxes", tuple(self.boxes))
 
     def photo(self) -> Image.Image:
-        """The photo as RGB, rotated as its EXIF tag says. Raises `InputError` when it cannot be read."""
+        """The photo as RGB, rotated as its EXIF tag says. Raises `InputError` where there is none to be read."""
+        if self.image is None:
+            raise InputError(f"{self.id}: has no photo; it is a question in words only")
         return open_photo(self.image)
 
     def depth_map(self) -> DepthMap | None:
@@ -50,6 +53,11 @@ class Sample:
         if self.depth is None or isinstance(self.depth, DepthMap):
             return self.depth
         return read_depth(self.depth)
+
+
+def parse_reply(reply: str, sample: Sample) -> Trace:
+    """The trace of a reply to a sample: areas are asked for where there is a picture, depths where there is a map."""
+    return parse_trace(reply, areas=sample.image is not None, depth_required=sample.depth is not None)
 
 
 def open_photo(source: Image.Image | str | Path | bytes) -> Image.Image:

@@ -27,8 +27,8 @@ from .geometry import Box
 from .prompt import model_images, prompt_hash
 from .provenance import provenance
 from .records import atomic_write, disk_errors
-from .sample import Sample, open_photo
-from .trace import Fault, Trace, parse_trace
+from .sample import Sample, open_photo, parse_reply
+from .trace import Fault, Trace
 
 SCHEMA = 1
 DEPTH_SUFFIXES = (".png", ".pgm", ".tif", ".tiff", ".exr", ".npy")
@@ -73,7 +73,7 @@ def think(
         reply = engine.generate([request])[0]
     if reply.text is None:
         raise EngineError(f"{model}: {reply.error}")
-    trace = parse_trace(reply.text, depth_required=sample.depth is not None)
+    trace = parse_reply(reply.text, sample)
     about = {
         "schema": SCHEMA,
         "image": str(image),

@@ -163,19 +163,19 @@ def format_area(area: Area) -> str:
 def format_trace(trace: Trace) -> str:
     """The text of a trace; `parse_trace` reads it back to an equal trace.
 
+    A trace of which no step has a box is that of a question without a picture: words only (`areas=False`).
     Raises `ValueError` for what the grammar cannot say: no steps, an area without boxes, an empty text or
     answer, or a tag inside of them.
     """
     if not trace.steps:
         raise ValueError("a trace needs at least one step")
     lines = ["<think>"]
+    pictured = any(step.area.boxes for step in trace.steps)
     for number, step in enumerate(trace.steps, 1):
-        if not step.area.boxes:
+        if pictured and not step.area.boxes:
             raise ValueError(f"step {number}: an area needs at least one box")
-        lines += [
-            f"<area>{format_area(step.area)}</area>",
-            f"<text>{_sayable(step.text, f'text of step {number}')}</text>",
-        ]
+        lines += [f"<area>{format_area(step.area)}</area>"] if pictured else []
+        lines.append(f"<text>{_sayable(step.text, f'text of step {number}')}</text>")
     lines += ["</think>", f"<answer>{_sayable(trace.answer or '', 'answer')}</answer>"]
     return "\n".join(lines)
 
@@ -215,7 +215,12 @@ class _Element:
 
 
 def parse_trace(
-    reply: str, *, depth_required: bool = True, frame: Frame = Frame.UNIT_XYXY, size: Size | None = None
+    reply: str,
+    *,
+    areas: bool = True,
+    depth_required: bool = True,
+    frame: Frame = Frame.UNIT_XYXY,
+    size: Size | None = None,
 ) -> Trace:
     """Read a reply. Never raises on any string; `trace.faults` is empty exactly when the reply is valid.
 
@@ -223,6 +228,7 @@ def parse_trace(
     white space between; an area is a non-empty JSON list of `{"bbox_2d": [x0, y0, x1, y1], "depth": d}` with
     0 <= x0 < x1 <= 1 (same for y), d in [0, 1], at most three decimals.
 
+    areas: False for samples without a picture, whose steps are `<text>` alone (their areas come back empty).
     depth_required: False for samples without a depth map, where boxes may come without depth.
     frame, size: for models that were asked in their native frame; coordinates are converted to unit boxes.
     """
@@ -261,7 +267,9 @@ def parse_trace(
                     state = "thought"
             case "area":
                 flush()
-                if state != "thinking":
+                if not areas:
+                    fault(FaultKind.STRAY_TAG, element, "<area> without a picture to look at")
+                elif state != "thinking":
                     fault(FaultKind.ORDER, element, "<area> outside of <think>")
                 pending = _area(element, faults, depth_required, frame, size), element
             case "text":
@@ -269,7 +277,9 @@ def parse_trace(
                     fault(FaultKind.ORDER, element, "<text> outside of <think>")
                 if not element.content.strip():
                     fault(FaultKind.EMPTY_TEXT, element, "<text> is empty")
-                if pending is None:
+                if pending is None and not areas:
+                    steps.append(Step(Area((), ()), element.content))
+                elif pending is None:
                     fault(FaultKind.ORDER, element, "<text> without the <area> that must come before it")
                 else:
                     steps.append(Step(pending[0], element.content))
@@ -297,7 +307,7 @@ def parse_trace(
     if not any(e.name == "answer" for e in elements):
         faults.append(Fault(FaultKind.MISSING_TAG, end, end, "no <answer>"))
     if not steps:
-        faults.append(Fault(FaultKind.NO_STEPS, 0, end, "no pair of <area> and <text>"))
+        faults.append(Fault(FaultKind.NO_STEPS, 0, end, "no pair of <area> and <text>" if areas else "no <text>"))
     return Trace(tuple(steps), answer, tuple(sorted(faults, key=lambda f: (f.start, f.end))))
 
 

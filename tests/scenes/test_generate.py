@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from sifthinker.errors import InputError, SifError
 from sifthinker.scenes.generate import generate, make, scene_config
 from sifthinker.scenes.layout import MIN_VISIBLE
-from sifthinker.scenes.tasks import TASKS, Task
+from sifthinker.scenes.tasks import BASICS, TASKS
+from sifthinker.scenes.worlds import world_from_json
 from sifthinker.trace import format_trace
 
 
@@ -59,7 +61,7 @@ def test_ids_are_unique_and_tell_configurations_apart(stream):
 
 
 def test_tasks_come_in_turn(stream):
-    names = list(TASKS)
+    names = list(BASICS)
     in_turn = [s.meta["task"] == names[i % len(names)] for i, (s, _) in enumerate(stream)]
     assert sum(in_turn) > 0.97 * len(stream)
 
@@ -68,15 +70,15 @@ def test_samples_say_what_they_show(stream):
     for sample, _ in stream:
         assert sample.photo().size == sample.depth.size == (96, 96)
         assert sample.depth.metric
-        assert 1 <= len(sample.meta["scene"]["objects"]) <= 3
-        assert min(sample.meta["visible"]) >= MIN_VISIBLE - 1e-4
+        assert 1 <= len(sample.meta["world"]["scene"]["objects"]) <= 3
+        assert min(world_from_json(sample.meta["world"]).visible) >= MIN_VISIBLE - 1e-4
         json.dumps(dict(sample.meta))
 
 
 def test_other_sizes_and_numbers():
     for sample, trace in generate(6, seed=0, size=(160, 96), objects=(4, 5)):
         assert sample.photo().size == (160, 96)
-        assert 4 <= len(sample.meta["scene"]["objects"]) <= 5
+        assert 4 <= len(sample.meta["world"]["scene"]["objects"]) <= 5
         assert trace.valid
 
 
@@ -108,7 +110,7 @@ def test_bad_requests_are_refused_before_anything_is_made(request_, message):
         generate(**{"n": 1, "seed": 0, **request_})
 
 
-NEVER = Task("never", "", "text", lambda view, rng, aim: "it is not the day for it")
+NEVER = replace(TASKS["color_of_shape"], world=lambda rng, aim, config: "it is not the day for it")
 ALWAYS = TASKS["color_of_shape"]
 
 
@@ -123,7 +125,7 @@ def test_a_task_that_finds_nothing_leaves_its_turn_to_the_next():
 
 
 def test_giving_up_says_why():
-    with pytest.raises(SifError, match=r"no scene found for any of .*NEVER: .*it is not the day for it \(12 times\)"):
+    with pytest.raises(SifError, match=r"no world found for any of .*NEVER: .*it is not the day for it \(12 times\)"):
         make(scene_config([f"{__name__}:NEVER"], (48, 48), (1, 1)), seed=0, index=0)
 
 
@@ -133,6 +135,8 @@ def test_the_task_of_the_docs_works(tmp_path, monkeypatch):
     (tmp_path / "mytasks.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     for sample, trace in generate(4, seed=0, tasks=["mytasks:tallest"]):
-        heights = [o["size"][2] for o in sample.meta["scene"]["objects"]]
-        assert sample.answer.split()[-1] == sample.meta["scene"]["objects"][heights.index(max(heights))]["shape"]
+        heights = [o["size"][2] for o in sample.meta["world"]["scene"]["objects"]]
+        assert (
+            sample.answer.split()[-1] == sample.meta["world"]["scene"]["objects"][heights.index(max(heights))]["shape"]
+        )
         assert trace.valid

@@ -33,7 +33,7 @@ def test_traces_are_short(stream):
     for sample, trace in stream:
         assert 2 <= len(trace.steps) <= 3
         assert max(len(step.text.split()) for step in trace.steps) <= 12
-        if len(sample.meta["scene"]["objects"]) == 1:
+        if len(sample.meta["world"]["scene"]["objects"]) == 1:
             assert len(trace.steps) == 2
 
 
@@ -51,7 +51,9 @@ def test_depths_are_means_of_the_exact_depth(stream):
 
 def test_some_traces_look_at_a_wrong_object_first(stream):
     several = [
-        (s, t) for s, t in stream if len(s.meta["scene"]["objects"]) > len(s.boxes) and "relation" not in s.meta["task"]
+        (s, t)
+        for s, t in stream
+        if len(s.meta["world"]["scene"]["objects"]) > len(s.boxes) and "relation" not in s.meta["task"]
     ]
     wrong = [t for _, t in several if any("look elsewhere" in x.text or "not what I need" in x.text for x in t.steps)]
     assert 0.5 * WRONG_FIRST < len(wrong) / len(several) < 1.6 * WRONG_FIRST
@@ -87,7 +89,7 @@ def test_a_box_without_valid_depth_is_refused():
 
 def test_evidence_that_is_hidden_is_refused():
     view = render(scene(thing(), thing("cone", "blue", (2.0, 0.0))), (96, 96))
-    question = TASKS["color_of_shape"].propose(view, np.random.default_rng(0), "")
+    question = TASKS["color_of_shape"].ask(view, {"target": 0})
     hidden = render(scene(thing(), thing("cone", "blue", (2.0, 0.0)), eye=(0, 6, 1), target=(0, 9, 1)), (96, 96))
     with pytest.raises(ValueError, match="not all of them are in the picture"):
         gold_trace(hidden, question, np.random.default_rng(0))

@@ -33,7 +33,7 @@ def test_json_round_trip_is_exact(camera, width, yaw):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda d: d.update(schema=2), "schema 2, this version reads 1"),
+        (lambda d: d.update(schema=1), "schema 1, this version reads 2"),
         (lambda d: d.pop("room"), "not a scene: 'room'"),
         (lambda d: d["objects"][0].update(weight=3), "weight"),
         (lambda d: d["objects"][0].pop("size"), "size"),

@@ -40,6 +40,8 @@ def sheet(folder: Path, kept: int) -> bytes:
 
 def tile(sample: Sample, trace: Trace | None) -> Image.Image:
     """Photo and, where there is one, depth map: side by side, or one above the other where they are wide."""
+    if sample.image is None:
+        return Image.new("RGB", TILE, (240, 240, 240))
     photo, depth = sample.photo(), sample.depth_map()
     chain = [box for step in trace.steps[:-1] for box in step.area.boxes if not box.is_whole] if trace else []
     views = [draw_boxes(draw_boxes(photo, chain, color=CHAIN), sample.boxes, color=GREEN)]

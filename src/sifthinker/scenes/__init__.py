@@ -1,10 +1,13 @@
-"""Generated 3D scenes: exact pictures, depth, masks and boxes, and questions whose answers are computed, not guessed.
+"""Worlds that are known exactly: pictures, depth and boxes, and questions whose answers are computed, not guessed.
 
     model       Scene, SceneObject, Room, Light, Camera: frozen values, JSON round trip
     shapes      the unit mesh of each shape
     layout      random scenes: who stands where, seen from where
     render      scene + camera -> View: RGB, metric depth, instance masks, boxes, visible fractions
-    tasks       TASKS: question families, their rules and margins
+    views       worlds of one or several views of a scene
+    task        what a task is: World, Question, Task
+    tasks/      TASKS: families of questions, their rules and margins, one file a system
+    worlds      worlds read back from JSON
     gold        question -> gold trace
     generate    seeded stream of (Sample, gold Trace)
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -24,12 +24,11 @@ from ..lookup import lookup
 from ..sample import Sample
 from ..trace import Trace
 from .gold import evidence_boxes, gold_trace
-from .layout import sample_scene, too_hidden
-from .render import View, render
-from .tasks import TASKS, Question, Task
+from .task import Question, Roles, Task, World, propose
+from .tasks import BASICS, TASKS
 
 TRIES = 12
-"""Scenes to try for a task before the next task has its turn."""
+"""Worlds to try for a task before the next task has its turn."""
 CHUNK = 8
 """Samples that a worker makes in one go."""
 
@@ -54,7 +53,7 @@ class SceneConfig:
 
 
 def scene_config(tasks: Sequence[str] | None, size: Size, objects: tuple[int, int]) -> SceneConfig:
-    """A checked configuration; tasks None: all of `TASKS` that scenes of so many objects can serve.
+    """A checked configuration; tasks None: all of `BASICS` that scenes of so many objects can serve.
 
     Raises `InputError` for unknown tasks, a task that needs more objects, and impossible sizes or numbers.
     """
@@ -63,14 +62,14 @@ def scene_config(tasks: Sequence[str] | None, size: Size, objects: tuple[int, in
         raise InputError(f"objects {low} to {high}: a scene needs 1 to 8 objects, the fewest first")
     if min(size) < 32 or max(size) > 4 * min(size):
         raise InputError(f"size {size[0]}x{size[1]}: sides need 32 pixels at least, one at most 4 times the other")
-    names = tuple(tasks) if tasks is not None else tuple(n for n, t in TASKS.items() if t.min_objects <= high)
+    names = tuple(tasks) if tasks is not None else tuple(n for n, t in BASICS.items() if t.least <= high)
     if not names:
         raise InputError(f"no tasks given; known: {', '.join(sorted(TASKS))}")
     for name in names:
         task: Task = lookup("task", name, TASKS)
-        if task.min_objects > high:
+        if task.least > high:
             raise InputError(
-                f"task {name} needs scenes of {task.min_objects} or more objects, but at most {high} are asked for"
+                f"task {name} needs scenes of {task.least} or more objects, but at most {high} are asked for"
             )
     return SceneConfig(names, (int(size[0]), int(size[1])), (int(low), int(high)))
 
@@ -129,8 +128,8 @@ def _chunk(config: SceneConfig, seed: int, indices: range) -> list[tuple[Sample,
 def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
     """Sample `index` of the stream, and its gold trace.
 
-    Tasks and their aims come in turn. Where no scene serves a task in `TRIES` tries, the next one has its turn. Raises
-    `SifError` with the reasons when no task finds a scene.
+    Tasks and their aims come in turn. Where no world serves a task in `TRIES` tries, the next one has its turn. Raises
+    `SifError` with the reasons when no task finds a world.
     """
     rng = np.random.default_rng((seed, index))
     reasons: Counter[str] = Counter()
@@ -139,48 +138,47 @@ def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
         task: Task = lookup("task", name, TASKS)
         aims = task.aims(config.objects[1])
         aim = aims[(index // len(config.tasks)) % len(aims)]
+        # A task that needs more objects than the fewest asked for has its own lower bound.
+        fitting = replace(config, objects=(max(config.objects[0], task.least), config.objects[1]))
         for _ in range(TRIES):
-            found = _propose(task, aim, config, rng)
-            if not isinstance(found, str):
-                view, question = found
-                sample = _sample(config, seed, index, name, aim, view, question)
-                return sample, gold_trace(view, question, rng)
-            reasons[f"{name}: {found}"] += 1
+            world = task.world(rng, aim, fitting)
+            found = world if isinstance(world, str) else propose(task, world, rng, aim)
+            if isinstance(found, str) or isinstance(world, str):
+                reasons[f"{name}: {found}"] += 1
+                continue
+            sample = _sample(config, seed, index, name, aim, world, *found)
+            return sample, gold_trace(world, found[1], rng)
     listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(4))
-    raise SifError(f"sample {index} of seed {seed}: no scene found for any of {', '.join(config.tasks)}: {listed}")
+    raise SifError(f"sample {index} of seed {seed}: no world found for any of {', '.join(config.tasks)}: {listed}")
 
 
-def _propose(task: Task, aim: str, config: SceneConfig, rng: np.random.Generator) -> tuple[View, Question] | str:
-    """One try: a scene and a question about it, or why there is none."""
-    low, high = config.objects
-    plan = task.plan(rng, aim, max(low, task.min_objects), high)
-    scene = sample_scene(rng, plan, config.size)
-    if isinstance(scene, str):
-        return scene
-    view = render(scene, config.size)
-    if hidden := too_hidden(view):
-        return hidden
-    question = task.propose(view, rng, aim)
-    return question if isinstance(question, str) else (view, question)
-
-
-def _sample(config: SceneConfig, seed: int, index: int, task: str, aim: str, view: View, question: Question) -> Sample:
+def _sample(
+    config: SceneConfig, seed: int, index: int, task: str, aim: str, world: World, roles: Roles, question: Question
+) -> Sample:
     name = f"scenes-{config.digest}-{seed}-{index:06d}"
     meta: dict[str, Any] = {
         "task": task,
         "answer_kind": lookup("task", task, TASKS).answer_kind,
         "aim": aim,
         "group": name,
-        "scene": view.scene.to_json(),
-        "visible": [round(share, 4) for share in view.visible],
+        "roles": dict(roles),
+        "world": world.to_json(),
         "evidence": list(question.evidence),
     }
+    optional = {
+        "answer_unit": question.unit,
+        "grader": question.grader,
+        "given": question.given,
+        "distractors": list(question.distractors),
+    }
+    meta |= {key: value for key, value in optional.items() if value} | dict(question.meta or {})
     return Sample(
         id=name,
-        image=Image.fromarray(view.image),
+        image=None if world.image is None else Image.fromarray(world.image),
         question=question.text,
         answer=question.answer,
-        depth=view.depth,
-        boxes=evidence_boxes(view, question.evidence),
+        depth=world.depth,
+        choices=question.choices,
+        boxes=evidence_boxes(world, question.evidence),
         meta=meta,
     )

@@ -15,8 +15,8 @@ from numpy.random import Generator
 from ..depth import DepthMap
 from ..geometry import WHOLE, Box
 from ..trace import Area, Step, Trace
-from .render import View
-from .tasks import Question, article
+from .task import Question, World
+from .words import article
 
 WRONG_FIRST = 0.3
 """Share of traces that look at a wrong object first, where the scene has one and the question has no landmark."""
@@ -44,28 +44,31 @@ def area(boxes: Sequence[Box], depth: DepthMap | None) -> Area:
     return Area(tuple(boxes), tuple(means))
 
 
-def gold_trace(view: View, question: Question, rng: Generator) -> Trace:
+def gold_trace(world: World, question: Question, rng: Generator) -> Trace:
     """The trace that a perfect thinker would write about a question.
 
     Raises `ValueError` when an object that the question needs is not in the picture.
     """
+    if world.image is None:
+        return Trace(tuple(Step(Area((), ()), fact) for fact in question.facts), question.answer)
     looks = str(rng.choice(LOOKS)).format(about=question.about)
     frames: list[tuple[Sequence[Box], str]] = [((WHOLE,), looks)]
-    others = [i for i in range(len(view.boxes)) if i not in (*question.evidence, *question.via)]
+    used = (*question.evidence, *question.via)
+    others = [i for i, box in enumerate(world.boxes) if box is not None and i not in used]
     wrong_first = rng.random() < WRONG_FIRST
     if others and wrong_first and not question.via:
         wrong = others[int(rng.integers(len(others)))]
-        leaves = str(rng.choice(LEAVES)).format(thing=article(view.scene.objects[wrong].label))
-        frames.append((evidence_boxes(view, (wrong,)), leaves))
+        leaves = str(rng.choice(LEAVES)).format(thing=article(world.labels[wrong]))
+        frames.append((evidence_boxes(world, (wrong,)), leaves))
     if question.via:
-        frames.append((evidence_boxes(view, question.via), question.via_says))
-    frames.append((evidence_boxes(view, question.evidence), question.says))
-    return chain(frames, view.depth, question.answer)
+        frames.append((evidence_boxes(world, question.via), question.via_says))
+    frames.append((evidence_boxes(world, question.evidence), question.says))
+    return chain(frames, world.depth, question.answer)
 
 
-def evidence_boxes(view: View, objects: Sequence[int]) -> tuple[Box, ...]:
-    """The boxes of objects, in full precision. Raises `ValueError` for an object that is not in the picture."""
-    boxes = tuple(box for i in objects if (box := view.boxes[i]) is not None)
-    if len(boxes) != len(objects):
-        raise ValueError(f"objects {list(objects)}: not all of them are in the picture")
+def evidence_boxes(world: World, things: Sequence[int]) -> tuple[Box, ...]:
+    """The boxes of things, in full precision. Raises `ValueError` for one that is not in the picture."""
+    boxes = tuple(box for i in things if (box := world.boxes[i]) is not None)
+    if len(boxes) != len(things):
+        raise ValueError(f"things {list(things)}: not all of them are in the picture")
     return boxes

@@ -22,16 +22,21 @@ Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]
 Floats = NDArray[np.float64]
 
-SCHEMA = 1
+SCHEMA = 2
+
+FULL_TURN = 360.0
+"""Field of view of a panorama, degrees."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneObject:
     """A solid in the scene.
 
-    shape: a key of `shapes.SHAPES`. color: its name in words. rgb: the sRGB color it is painted in, each in [0, 1].
+    shape: a key of `shapes.SHAPES`, or the class of a real object. color: its name in words, "" where it has none.
+    rgb: the sRGB color it is painted in, each in [0, 1].
     size: full extents along its own x, y, z axes, metres. position: center of its oriented box, metres.
     yaw_deg: turn about the vertical axis, counter-clockwise seen from above.
+    has_front: whether its own +x axis is its front. material: a key of `render.MATERIALS`.
     """
 
     shape: str
@@ -40,11 +45,18 @@ class SceneObject:
     size: Vector
     position: Vector
     yaw_deg: float = 0.0
+    has_front: bool = False
+    material: str = "matte"
 
     @property
     def label(self) -> str:
         """Color and shape, for example "red cube"."""
-        return f"{self.color} {self.shape}"
+        return f"{self.color} {self.shape}".strip()
+
+    @property
+    def front(self) -> Floats | None:
+        """Unit vector in the world in which the object faces, shape (3,); None for objects without a front."""
+        return self.rotation[:, 0] if self.has_front else None
 
     @property
     def rotation(self) -> Floats:
@@ -86,15 +98,19 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A pinhole camera with square pixels and the principal point in the middle.
+    """A camera: pinhole, or an equirectangular panorama.
 
     position: metres. rotation: rows are the camera's right, down and forward axes in the world, so that
-    p_camera = rotation @ (p_world - position). fov_deg: horizontal field of view.
+    p_camera = rotation @ (p_world - position). fov_deg: horizontal field of view; 360 makes it a panorama,
+    whose picture is twice as wide as high, forward in the middle, the seam behind.
+    center: principal point, in shares of the picture. aspect: focal length down / focal length across, in pixels.
     """
 
     position: Vector
     rotation: Matrix
     fov_deg: float
+    center: tuple[float, float] = (0.5, 0.5)
+    aspect: float = 1.0
 
     @classmethod
     def look_at(cls, position: ArrayLike, target: ArrayLike, fov_deg: float, roll_deg: float = 0.0) -> Camera:
@@ -112,26 +128,49 @@ class Camera:
         axes = np.stack([c * right + s * down, c * down - s * right, forward])
         return cls(_vector(position), tuple(_vector(axis) for axis in axes), float(fov_deg))  # type: ignore[arg-type]
 
-    def focal_px(self, size: Size) -> float:
-        """Focal length in pixels of a picture of `size` (width, height)."""
-        return size[0] / 2 / math.tan(math.radians(self.fov_deg) / 2)
+    @property
+    def panorama(self) -> bool:
+        """Whether the picture shows all directions."""
+        return self.fov_deg == FULL_TURN
+
+    def focal_px(self, size: Size) -> tuple[float, float]:
+        """Focal lengths across and down in pixels of a picture of `size` (width, height); pinhole only."""
+        across = size[0] / 2 / math.tan(math.radians(self.fov_deg) / 2)
+        return across, across * self.aspect
 
     def to_camera(self, points: ArrayLike) -> Floats:
         """World points, shape (n, 3), in camera axes; column 2 is z-depth."""
         return (np.asarray(points, dtype=float) - self.position) @ np.asarray(self.rotation).T
 
     def project(self, points: ArrayLike, size: Size) -> Floats:
-        """Pixel coordinates (x right, y down, origin at the top left corner), shape (n, 2); nan behind the camera."""
+        """Pixel coordinates (x right, y down, origin at the top left corner), shape (n, 2).
+
+        Pinhole: nan behind the camera. Panorama: longitude and latitude, linear across and down.
+        """
         x, y, z = self.to_camera(points).T
+        if self.panorama:
+            turn, lift = np.arctan2(x, z), np.arctan2(-y, np.hypot(x, z))
+            return np.stack([(turn / (2 * np.pi) + 0.5) * size[0], (0.5 - lift / np.pi) * size[1]], axis=1)
         z = np.where(z > 1e-9, z, np.nan)
-        focal = self.focal_px(size)
-        return np.stack([size[0] / 2 + focal * x / z, size[1] / 2 + focal * y / z], axis=1)
+        middle, focal = np.array(self.center) * size, self.focal_px(size)
+        return np.stack([middle[0] + focal[0] * x / z, middle[1] + focal[1] * y / z], axis=1)
 
     def rays(self, pixels: ArrayLike, size: Size) -> Floats:
-        """Directions in camera axes through pixel coordinates, shape (n, 3), with z = 1: a ray's length is z-depth."""
+        """Directions in camera axes through pixel coordinates, shape (n, 3), such that depth is a ray's multiple.
+
+        Pinhole: z = 1, so depth is z-depth. Panorama: of unit length, so depth is distance.
+        """
         p = np.asarray(pixels, dtype=float)
-        flat = (p - np.array(size) / 2) / self.focal_px(size)
+        if self.panorama:
+            turn, lift = (p[:, 0] / size[0] - 0.5) * 2 * np.pi, (0.5 - p[:, 1] / size[1]) * np.pi
+            return np.stack([np.cos(lift) * np.sin(turn), -np.sin(lift), np.cos(lift) * np.cos(turn)], axis=1)
+        flat = (p - np.array(self.center) * size) / self.focal_px(size)
         return np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
+
+    def depths(self, points: ArrayLike) -> Floats:
+        """Depth of world points as this camera's depth map counts it (see `rays`), shape (n,)."""
+        local = self.to_camera(points)
+        return np.linalg.norm(local, axis=1) if self.panorama else local[:, 2]
 
 
 @dataclass(frozen=True, slots=True)

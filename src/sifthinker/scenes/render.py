@@ -89,6 +89,22 @@ class View:
             _refine(self.scene, self.camera, self.size, color)
         return np.rint(color * 255).astype(np.uint8)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The objects' names, for example "red cube"."""
+        return tuple(o.label for o in self.scene.objects)
+
+    def to_json(self) -> dict[str, Any]:
+        """Inverse: `View.from_json`."""
+        camera = self.scene.cameras.index(self.camera)
+        return {"kind": "view", "scene": self.scene.to_json(), "size": list(self.size), "camera": camera}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> View:
+        """Render a stored view again."""
+        width, height = data["size"]
+        return render(Scene.from_json(data["scene"]), (int(width), int(height)), data["camera"])
+
     @cached_property
     def centers(self) -> Floats:
         """Object centers in camera axes, metres, shape (n, 3)."""

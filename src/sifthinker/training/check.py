@@ -18,8 +18,8 @@ from ..prompt import build_prompt, model_images
 from ..records import read_samples
 from ..rewards import REWARDS
 from ..rewards.corruptions import CORRUPTIONS
-from ..sample import Sample
-from ..trace import Trace, format_trace, parse_trace
+from ..sample import Sample, parse_reply
+from ..trace import Trace, format_trace
 from .config import read_yaml, recipe_names, split_config
 
 SHEET_TILES = 24
@@ -60,7 +60,7 @@ def _gold(pairs: Sequence[tuple[Sample, Trace | None]], problems: list[str]) -> 
         if trace is None:
             problems.append(f"row {sample.id} has no trace")
             continue
-        parsed = parse_trace(format_trace(trace), depth_required=sample.depth is not None)
+        parsed = parse_reply(format_trace(trace), sample)
         for name, reward in REWARDS.items():
             value = reward(parsed, sample)
             if value is not None:
@@ -80,7 +80,7 @@ def _corrupted(pairs: Sequence[tuple[Sample, Trace | None]], problems: list[str]
             reply = corruption.apply(trace, sample, random.Random(index))
             if reply is None:
                 continue
-            parsed = parse_trace(reply, depth_required=sample.depth is not None)
+            parsed = parse_reply(reply, sample)
             for name in earned:
                 value = REWARDS[name](parsed, sample)
                 if value is not None:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..lookup import lookup
 from ..rewards import RELEASED, REWARDS
 from ..rewards.progress import bonus
-from ..sample import Sample
-from ..trace import Trace, parse_trace
+from ..sample import Sample, parse_reply
+from ..trace import Trace
 from .progress import ProgressStore
 
 if TYPE_CHECKING:
@@ -27,14 +26,9 @@ PROFILES = {"ours": REWARDS, "released": RELEASED}
 ANSWER, PROGRESS = "answer", "progress"
 
 
-@lru_cache(maxsize=8192)
-def _parse(reply: str, depth_required: bool) -> Trace:
-    return parse_trace(reply, depth_required=depth_required)
-
-
 def read_replies(completions: Sequence[list[dict[str, str]]], samples: Sequence[Sample]) -> list[Trace]:
     """The traces of a batch of conversational completions."""
-    return [_parse(c[0]["content"], s.depth is not None) for c, s in zip(completions, samples, strict=True)]
+    return [parse_reply(c[0]["content"], s) for c, s in zip(completions, samples, strict=True)]
 
 
 def build_rewards(

@@ -1,0 +1,15 @@
+"""Tasks: families of questions with exact answers. One file a system, one table each, all of them in `TASKS`.
+
+To add one: a function that asks (`task.Question` or a reason), an entry in a file's table, a test that finds the
+answers another way (docs/scenes.md).
+"""
+
+from __future__ import annotations
+
+from ..task import Task
+from .basics import TASKS as BASICS
+
+__all__ = ["BASICS", "TASKS"]
+
+TASKS: dict[str, Task] = {**BASICS}
+"""Every task by name. `BASICS` is what is generated when no tasks are named."""

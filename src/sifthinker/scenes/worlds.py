@@ -1,0 +1,27 @@
+"""Worlds read back from what samples store in `meta["world"]`: the table `WORLDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import InputError
+from ..lookup import lookup
+from .render import View
+from .task import World
+from .views import Views
+
+WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
+    "view": View.from_json,
+    "views": Views.from_json,
+}
+"""How each kind of world is made from its JSON; the inverse of `World.to_json`."""
+
+
+def world_from_json(data: Mapping[str, Any]) -> World:
+    """The world that `to_json` described. Raises `InputError` for an unknown kind and for missing fields."""
+    make = lookup("kind of world", str(data.get("kind")), WORLDS)
+    try:
+        return make(dict(data))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not a world of kind {data['kind']}: {error!r}") from error
