@@ -315,6 +315,6 @@ def test_questions_in_words_have_traces_of_words():
     trace = Trace((Step(Area((), ()), "A is left of B."), Step(Area((), ()), "So B is right of A.")), "right")
     assert format_trace(trace).count("<area>") == 0
     assert parse_trace(format_trace(trace), areas=False) == trace
-    assert [f.kind for f in parse_trace(format_trace(trace)).faults][:1] == ["order"]
+    assert FaultKind.ORDER in {f.kind for f in parse_trace(format_trace(trace)).faults}
     looked = parse_trace("<think><area>[]</area><text>x</text></think><answer>y</answer>", areas=False)
     assert FaultKind.STRAY_TAG in {f.kind for f in looked.faults}
