@@ -10,6 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .answers import Extraction
+from .bfov import parse_bfov
+from .floormap import map_score, parse_map
+from .lookup import lookup
+from .mra import FORMS
 from .normalize import quantities
 
 Given = Mapping[str, Any]
@@ -36,4 +40,33 @@ def within(found: Extraction, gold: str, given: Given) -> float:
     return float(abs(found.value - truth) <= given["tolerance"] + 1e-9)
 
 
-GRADERS: dict[str, Grader] = {"ratio": ratio, "within": within}
+def bfov_iou(found: Extraction, gold: str, given: Given) -> float:
+    """Overlap of two fields of a panorama, in degrees x degrees; on the sphere where `given["sphere"]` says so.
+
+    Source: PanoSpace-Bench (arXiv 2605.13169); areas on the sphere are ours. An impossible field earns 0.0.
+    """
+    field, truth = parse_bfov(found.text), parse_bfov(gold)
+    if field is None or truth is None:
+        return 0.0
+    return field.iou(truth, bool(given.get("sphere", False)))
+
+
+def floor_map(found: Extraction, gold: str, given: Given) -> float:
+    """How good a map of the floor is (`floormap.map_score`); a text without a whole map earns 0.0."""
+    floor, truth = parse_map(found.text), parse_map(gold)
+    return 0.0 if floor is None or truth is None else map_score(floor, truth)
+
+
+def mra(found: Extraction, gold: str, given: Given) -> float:
+    """Mean relative accuracy of a number in the form `given["form"]`, a key of `mra.FORMS`."""
+    form = lookup("form of mean relative accuracy", given["form"], FORMS)
+    return form(found.value, quantities(gold)[0].value) if isinstance(found.value, float) else 0.0
+
+
+GRADERS: dict[str, Grader] = {
+    "ratio": ratio,
+    "within": within,
+    "mra": mra,
+    "bfov_iou": bfov_iou,
+    "floor_map": floor_map,
+}
