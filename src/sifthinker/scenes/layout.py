@@ -60,11 +60,13 @@ class Plan:
 
     count: number of objects. same_shape, same_color: True: the first two objects share it; False: all differ;
     None: as it comes. No two objects are equal in both shape and color.
+    kinds: shape and color of every object instead, `count` of them; here equal ones are allowed.
     """
 
     count: int
     same_shape: bool | None = None
     same_color: bool | None = None
+    kinds: tuple[tuple[str, str], ...] | None = None
 
 
 def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
@@ -105,6 +107,8 @@ def too_hidden(view: View) -> str | None:
 
 def _kinds(rng: Generator, plan: Plan) -> list[tuple[str, str]] | str:
     """Shape and color of each object, as the plan says."""
+    if plan.kinds is not None:
+        return list(plan.kinds)
     for _ in range(TRIES):
         shapes = _draw(rng, list(SHAPES), plan.count, plan.same_shape)
         colors = _draw(rng, list(COLORS), plan.count, plan.same_color)
