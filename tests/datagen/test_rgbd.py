@@ -11,7 +11,8 @@ from sifthinker.datagen.outcome import Reject
 from sifthinker.datagen.sources import open_source
 from sifthinker.datagen.sources.options import Options
 from sifthinker.datagen.sources.rgbd import MARGIN, draw_marks
-from sifthinker.datagen.sources.rgbd_layouts import Pair, find_pairs, project_points
+from sifthinker.datagen.sources.rgbd_layouts import Pair, find_pairs
+from sifthinker.depth import project_points
 from sifthinker.errors import InputError
 from sifthinker.sample import Sample
 

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import InputError
 from .model import Scene
 
 
+def nameable(scene: Scene, index: int) -> bool:
+    """Whether some name means this object only. Real things have no colors to tell two chairs apart."""
+    return sum(o.label == scene.objects[index].label for o in scene.objects) == 1
+
+
 def name(scene: Scene, index: int) -> str:
-    """The shortest name that means one object only: "cube", or "red cube" where there are several cubes."""
+    """The shortest name that means one object only: "cube", or "red cube" where there are several cubes.
+
+    Raises `InputError` where there is none (`nameable`).
+    """
     noun = scene.objects[index].shape
-    alone = sum(o.shape == noun for o in scene.objects) == 1
-    return noun if alone else scene.objects[index].label
+    if sum(o.shape == noun for o in scene.objects) == 1:
+        return noun
+    if not nameable(scene, index):
+        raise InputError(f"several things are called {scene.objects[index].label}")
+    return scene.objects[index].label
 
 
 def the(scene: Scene, index: int) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...depth import DepthMap
+from ...depth import DepthMap, project_points
 from ...errors import BoxError
 from ...geometry import Box, Frame, to_box
 from ..depths import load_depth
@@ -213,19 +213,3 @@ def _projector(path: Path, features: int, depth2img: Any, size: tuple[int, int])
         return project_points(raw.reshape(-1, features)[:, :3], np.asarray(depth2img, dtype=np.float64), size)
 
     return project
-
-
-def project_points(points: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> DepthMap:
-    """A sparse metric depth map: the nearest of the points that fall on each pixel.
-
-    points: shape (n, 3). matrix: shape (3, 3), maps a point to (u * d, v * d, d), with d metres from the camera.
-    """
-    u, v, d = matrix @ points.T.astype(np.float64)
-    front = d > 1e-6
-    d = d[front]
-    columns, rows = np.floor(u[front] / d).astype(int), np.floor(v[front] / d).astype(int)
-    width, height = size
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    values = np.full((height, width), np.inf)
-    np.minimum.at(values, (rows[inside], columns[inside]), d[inside])
-    return DepthMap(values, np.isfinite(values), metric=True)
