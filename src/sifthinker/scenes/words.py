@@ -44,3 +44,19 @@ def once(values: Sequence[str]) -> list[int]:
 def metres(value: float) -> str:
     """ "1.35 m"."""
     return f"{value:.2f} m"
+
+
+def view_name(number: int, grid: tuple[int, int]) -> str:
+    """How a question calls view `number` (from 0) of a mosaic of `grid` (columns, rows).
+
+    >>> view_name(2, (2, 2)), view_name(1, (2, 1)), view_name(6, (4, 3)), view_name(0, (1, 1))
+    ('view 3 (bottom left)', 'view 2 (right)', 'view 7 (row 2, column 3)', 'the picture')
+    """
+    columns, rows = grid
+    if columns * rows == 1:
+        return "the picture"
+    row, column = divmod(number, columns)
+    if max(grid) > 2:
+        return f"view {number + 1} (row {row + 1}, column {column + 1})"
+    words = ([("top", "bottom")[row]] if rows == 2 else []) + [("left", "right")[column]]
+    return f"view {number + 1} ({' '.join(words)})"
