@@ -200,6 +200,13 @@ SCHEMES: dict[str, DirectionScheme] = {
     "compass_margin": DirectionScheme(
         **_PICTURE, source="Sparkle (ours): eight sectors, none within 5 degrees of a border", margin_deg=5.0
     ),
+    "around8": DirectionScheme(
+        (_SIDES, _HEIGHT, _AHEAD),
+        (2, 0),
+        "ReMindView, Video2Layout, PanoSpace (ours): eight sectors on the floor, none within 7.5 degrees of a border",
+        sectors=8,
+        margin_deg=7.5,
+    ),
     "surds": DirectionScheme(
         (_SIDES, ("behind", "front")),
         (1, 0),
@@ -208,6 +215,6 @@ SCHEMES: dict[str, DirectionScheme] = {
         names={"": "same"},
     ),
 }
-"""Offsets are (x right, y down, z forward) for `dge_hard`, `dge_camera` and `gca`; (east, north) for `cardinal8`;
-(right, up) for `offset_sign`; picture coordinates (x right, y down) for `azimuth8` and `compass_margin`, north being
-up; (pixels right, metres of depth) for `surds`."""
+"""Offsets are (x right, y down, z forward) for `dge_hard`, `dge_camera`, `gca` and `around8`; (east, north) for
+`cardinal8`; (right, up) for `offset_sign`; picture coordinates (x right, y down) for `azimuth8` and `compass_margin`,
+north being up; (pixels right, metres of depth) for `surds`."""
