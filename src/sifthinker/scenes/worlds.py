@@ -7,6 +7,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..lookup import lookup
+from .flat.gridmap import GridMap
+from .flat.points import Points
 from .render import View
 from .task import World
 from .views import Views
@@ -14,6 +16,8 @@ from .views import Views
 WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
     "view": View.from_json,
     "views": Views.from_json,
+    "points": Points.from_json,
+    "gridmap": GridMap.from_json,
 }
 """How each kind of world is made from its JSON; the inverse of `World.to_json`."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ..task import Task
 from .basics import TASKS as BASICS
+from .sparkle import TASKS as SPARKLE
 
 __all__ = ["BASICS", "TASKS"]
 
-TASKS: dict[str, Task] = {**BASICS}
+TASKS: dict[str, Task] = {**BASICS, **SPARKLE}
 """Every task by name. `BASICS` is what is generated when no tasks are named."""
