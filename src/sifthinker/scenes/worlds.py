@@ -10,14 +10,18 @@ from ..lookup import lookup
 from .flat.gridmap import GridMap
 from .flat.points import Points
 from .render import View
+from .rooms import RoomView
+from .story import Story
 from .task import World
 from .views import Views
 
 WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
     "view": View.from_json,
     "views": Views.from_json,
+    "room": RoomView.from_json,
     "points": Points.from_json,
     "gridmap": GridMap.from_json,
+    "story": Story.from_json,
 }
 """How each kind of world is made from its JSON; the inverse of `World.to_json`."""
 
