@@ -9,6 +9,8 @@ from ..errors import InputError
 from ..lookup import lookup
 from .flat.gridmap import GridMap
 from .flat.points import Points
+from .flat.polycubes import Polycubes
+from .flat.sheet import Sheet
 from .render import View
 from .rooms import RoomView
 from .story import Story
@@ -21,6 +23,8 @@ WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
     "room": RoomView.from_json,
     "points": Points.from_json,
     "gridmap": GridMap.from_json,
+    "polycubes": Polycubes.from_json,
+    "sheet": Sheet.from_json,
     "story": Story.from_json,
 }
 """How each kind of world is made from its JSON; the inverse of `World.to_json`."""

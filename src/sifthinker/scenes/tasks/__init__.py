@@ -9,10 +9,11 @@ from __future__ import annotations
 from ..task import Task
 from .basics import TASKS as BASICS
 from .dge_scene import TASKS as DGE_SCENE
+from .psychometric import TASKS as PSYCHOMETRIC
 from .sparkle import TASKS as SPARKLE
 from .stepgame import TASKS as STEPGAME
 
 __all__ = ["BASICS", "TASKS"]
 
-TASKS: dict[str, Task] = {**BASICS, **DGE_SCENE, **SPARKLE, **STEPGAME}
+TASKS: dict[str, Task] = {**BASICS, **DGE_SCENE, **SPARKLE, **PSYCHOMETRIC, **STEPGAME}
 """Every task by name. `BASICS` is what is generated when no tasks are named."""
