@@ -9,7 +9,7 @@ from sifthinker.scenes import layout
 from sifthinker.scenes.layout import COLORS, Plan, sample_scene, too_hidden
 from sifthinker.scenes.model import turn
 from sifthinker.scenes.render import render
-from sifthinker.scenes.shapes import SHAPES
+from sifthinker.scenes.shapes import SOLIDS
 
 from .conftest import scene, thing
 
@@ -88,14 +88,14 @@ def test_depths_of_objects_differ_noticeably(scenes):
 
 def test_all_shapes_and_colors_occur(scenes):
     things = [o for s in scenes for o in s.objects]
-    assert {o.shape for o in things} == set(SHAPES)
+    assert {o.shape for o in things} == set(SOLIDS)
     assert {o.color for o in things} == set(COLORS)
 
 
 def test_colors_are_far_apart():
     table = np.array(list(COLORS.values()))
     gaps = np.linalg.norm(table[:, None] - table[None], axis=2) + 9 * np.eye(len(table))
-    assert len(SHAPES) >= 5
+    assert len(SOLIDS) >= 5
     assert len(COLORS) >= 6
     assert gaps.min() > 0.4
 

@@ -1,22 +1,26 @@
-"""Random scenes: a camera somewhere in a room, and objects on the floor where it can see them.
+"""Random scenes: cameras somewhere in a room or on a road, and objects where they can be seen.
 
-Objects are drawn where they appear in the picture (a pixel, then the floor under it), so that few draws are lost. A
-draw that breaks a rule is repeated a bounded number of times; `sample_scene` then says why it gave up.
+Objects are drawn where they appear in a picture (a pixel, then the floor under it), so that few draws are lost. A
+draw that breaks a rule is repeated a bounded number of times; the caller is then told why it gave up.
 What is hidden behind what is known only after rendering: `too_hidden` is asked then.
+
+`sample_scene` draws for one camera that stands anywhere, `place` for given cameras; what else scenes of a pool have in
+common (extents of the place, colors, distances) stands in `STAGES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 
 from ..geometry import Size
-from .model import Camera, Light, Room, Scene, SceneObject, Vector
-from .render import TEXTURES, View
-from .shapes import SHAPES
+from ..lookup import lookup
+from .model import Camera, Floats, Light, Room, Scene, SceneObject, Vector, turn
+from .render import FADE_M, View
+from .shapes import POOLS, SHAPES, SOLIDS
 
 COLORS: dict[str, Vector] = {
     "red": (0.80, 0.10, 0.10),
@@ -28,30 +32,104 @@ COLORS: dict[str, Vector] = {
     "orange": (1.0, 0.50, 0.08),
     "black": (0.09, 0.09, 0.10),
 }
-"""Colors of objects in sRGB; the key is the word used in questions."""
+"""Colors of solids in sRGB; the key is the word used in questions."""
 
-FLOORS: tuple[Vector, ...] = ((0.78, 0.76, 0.72), (0.72, 0.66, 0.58), (0.66, 0.69, 0.72), (0.80, 0.77, 0.80))
-WALLS: tuple[Vector, ...] = ((0.86, 0.85, 0.82), (0.80, 0.84, 0.86), (0.87, 0.82, 0.78), (0.82, 0.86, 0.80))
+PAINTS: dict[str, Vector] = COLORS | {
+    "white": (0.94, 0.93, 0.90),
+    "gray": (0.47, 0.48, 0.50),
+    "brown": (0.42, 0.25, 0.12),
+    "pink": (0.96, 0.55, 0.70),
+}
+"""Colors of all objects."""
 
 SIZE_M = (0.4, 1.05)
-"""Range of the widths of objects."""
-GAP_M = 0.08
-"""Least clearance between the footprints of two objects."""
-CAMERA_GAP_M = 1.0
-"""Least distance from the camera to the surface of an object's bounding sphere."""
+"""Range of the widths of solids."""
 BORDER = 0.015
 """Share of the picture at each border into which no object reaches."""
-REACH_M = 2.75
-"""Farthest that an object reaches from the origin; walls are farther away."""
-MIN_SIDE = 0.12
-"""Least width and height of an object in the picture, as a share of it."""
 MAX_AREA = 0.5
 """Largest box of an object, as a share of the picture."""
 OVERLAP = 0.35
 """Boxes of two objects may share at most this part of the smaller one."""
 MIN_VISIBLE = 0.6
 """Least visible fraction of every object."""
+PANORAMA_SIDE = (0.25, 0.5)
+"""In a panorama, which shows about six times as much across and three times as much down, objects may be smaller."""
 TRIES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What scenes of a pool have in common. Lengths in metres.
+
+    reach: farthest that an object reaches from the origin; walls are farther away. gap: least clearance between the
+    footprints of two objects. camera_gap: least distance from a camera to an object.
+    distance, spread: range of the camera's distance, and what it covers there. pitch: how steeply it looks down,
+    degrees. eye: heights of a camera that stands upright. look: height that it looks at. min_side: least width and
+    height of an object in the picture, as shares of it.
+    back, side, front: from the origin to the walls. high: least height of the room. margin: from everything to the
+    walls of a room with several cameras.
+    lamp: range of the light's distance from the middle, and of its height; radius: its own.
+    """
+
+    reach: float = 2.75
+    gap: float = 0.08
+    camera_gap: float = 1.0
+    distance: tuple[float, float] = (2.4, 4.8)
+    spread: tuple[float, float] = (1.5, 2.2)
+    pitch: tuple[float, float] = (18, 42)
+    eye: tuple[float, float] = (1.1, 1.9)
+    look: float = 0.25
+    min_side: tuple[float, float] = (0.12, 0.12)
+    back: tuple[float, float] = (2.9, 3.6)
+    side: tuple[float, float] = (3.2, 4.2)
+    front: float = 1.5
+    high: float = 3.2
+    margin: tuple[float, float] = (0.5, 1.2)
+    lamp: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 2.0), (2.5, 3.0))
+    radius: float = 0.12
+    floors: tuple[Vector, ...] = ((0.78, 0.76, 0.72), (0.72, 0.66, 0.58), (0.66, 0.69, 0.72), (0.80, 0.77, 0.80))
+    walls: tuple[Vector, ...] = ((0.86, 0.85, 0.82), (0.80, 0.84, 0.86), (0.87, 0.82, 0.78), (0.82, 0.86, 0.80))
+    textures: tuple[str, ...] = ("checker", "plain", "planks")
+
+
+STAGES: dict[str, Stage] = {
+    "solids": Stage(),
+    "furniture": Stage(
+        reach=3.3,
+        distance=(3.4, 6.5),
+        spread=(2.1, 2.8),
+        pitch=(16, 36),
+        look=0.5,
+        min_side=(0.07, 0.08),
+        back=(3.5, 4.2),
+        side=(3.6, 4.6),
+        lamp=((1.0, 2.4), (2.7, 3.1)),
+    ),
+    "vehicles": Stage(
+        reach=9.5,
+        gap=0.4,
+        camera_gap=3.0,
+        distance=(9.0, 18.0),
+        spread=(6.5, 8.5),
+        pitch=(8, 28),
+        eye=(1.4, 2.6),
+        look=0.8,
+        min_side=(0.035, 0.07),
+        back=(28.0, 40.0),
+        side=(28.0, 40.0),
+        front=20.0,
+        high=60.0,
+        margin=(20.0, 30.0),
+        lamp=((8.0, 24.0), (30.0, 36.0)),
+        radius=0.5,
+        floors=((0.36, 0.36, 0.37), (0.40, 0.39, 0.38), (0.33, 0.34, 0.36)),
+        walls=((0.62, 0.76, 0.92), (0.70, 0.80, 0.92), (0.74, 0.80, 0.86)),
+        textures=("road",),
+    ),
+}
+"""One stage for each of `shapes.POOLS`: the floor of a room, a larger room, a road under the sky."""
+
+GAP_M, CAMERA_GAP_M, REACH_M = STAGES["solids"].gap, STAGES["solids"].camera_gap, STAGES["solids"].reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +139,20 @@ class Plan:
     count: number of objects. same_shape, same_color: True: the first two objects share it; False: all differ;
     None: as it comes. No two objects are equal in both shape and color.
     kinds: shape and color of every object instead, `count` of them; here equal ones are allowed.
+    pool: a key of `shapes.POOLS`. fronts: at least two objects (all, if there are fewer) have a front.
     """
 
     count: int
     same_shape: bool | None = None
     same_color: bool | None = None
+    pool: str = "solids"
+    fronts: bool = False
     kinds: tuple[tuple[str, str], ...] | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """Where the scene takes place. Raises `InputError` for an unknown pool."""
+        return lookup("pool", self.pool, STAGES)
 
 
 def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
@@ -74,19 +160,20 @@ def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
 
     Objects stand on the floor, do not touch, are wholly in frame, neither tiny nor filling the picture, and overlap
     little in the picture; the camera stands inside of the room. All numbers have at most four decimals.
+    Raises `InputError` for an unknown pool.
     """
-    kinds = _kinds(rng, plan)
+    stage, kinds = plan.stage, _kinds(rng, plan)
     if isinstance(kinds, str):
         return kinds
-    camera = _camera(rng)
+    camera = _camera(rng, stage)
     objects: list[SceneObject] = []
     spans: list[np.ndarray] = []
     for kind in kinds:
         for _ in range(TRIES):
-            thing = _object(rng, *kind, camera, size)
-            if thing is None or not _clear(thing, objects, camera):
+            thing = _object(rng, *kind, camera, size, stage)
+            if thing is None or not _clear(thing, objects, (camera,), stage):
                 continue
-            span = _span(thing, camera, size)
+            span = _span(thing, camera, size, stage)
             if span is not None and all(_overlap(span, other) <= OVERLAP for other in spans):
                 objects.append(thing)
                 spans.append(span)
@@ -94,24 +181,90 @@ def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
         else:
             return f"no room for object {len(objects) + 1} of {plan.count}"
     order = rng.permutation(len(objects))
-    return Scene(tuple(objects[i] for i in order), _room(rng, camera), _light(rng, camera), (camera,))
+    return Scene(tuple(objects[i] for i in order), _room(rng, camera, stage), _light(rng, camera, stage), (camera,))
 
 
-def too_hidden(view: View) -> str | None:
+def place(
+    rng: Generator,
+    plan: Plan,
+    cameras: Sequence[Camera],
+    size: Size,
+    fits: Callable[[int, list[bool]], bool] | None = None,
+) -> Scene | str:
+    """A random scene for cameras that are given, or the reason why none was found.
+
+    Objects stand on the floor, do not touch, and keep their distance from all cameras. fits(number, whole): whether the
+    object `number` may be where it is, by whether each camera has it wholly in frame (for panoramas: away from the
+    seam); unless told otherwise, one camera at least. What hides what is not looked at.
+    """
+    stage, kinds = plan.stage, _kinds(rng, plan)
+    if isinstance(kinds, str):
+        return kinds
+    objects: list[SceneObject] = []
+    for number, kind in enumerate(kinds):
+        for _ in range(TRIES):
+            camera = cameras[rng.integers(len(cameras))]
+            thing = _object(rng, *kind, camera, size, stage)
+            if thing is None or not _clear(thing, objects, cameras, stage):
+                continue
+            whole = [_span(thing, camera, size, stage) is not None for camera in cameras]
+            if any(whole) if fits is None else fits(number, whole):
+                objects.append(thing)
+                break
+        else:
+            return f"no room for object {len(objects) + 1} of {plan.count}"
+    order = rng.permutation(len(objects))
+    return enclose(rng, tuple(objects[i] for i in order), tuple(cameras), stage)
+
+
+def enclose(rng: Generator, objects: tuple[SceneObject, ...], cameras: tuple[Camera, ...], stage: Stage) -> Scene:
+    """A room and a lamp around objects and cameras."""
+    points = np.array([*(p for o in objects for p in o.corners()), *(c.position for c in cameras)])
+    yaw = round(rng.uniform(-90, 90), 2)
+    own = points @ turn(yaw)
+    low = own[:, :2].min(axis=0) - rng.uniform(*stage.margin, 2)
+    high = own[:, :2].max(axis=0) + rng.uniform(*stage.margin, 2)
+    x, y, _ = turn(yaw) @ [*(low + high) / 2, 0.0]
+    extent = _rounded([*(high - low), max(stage.high, own[:, 2].max() + 0.6)])
+    floor, wall = stage.floors[rng.integers(len(stage.floors))], stage.walls[rng.integers(len(stage.walls))]
+    texture = stage.textures[rng.integers(len(stage.textures))]
+    room = Room((round(float(x), 4), round(float(y), 4)), extent, yaw, floor, wall, texture)
+    # The lamp hangs over the scene's middle, not over the origin, which may be anywhere in the room.
+    middle = points[:, :2].mean(axis=0)
+    heading, reach = rng.uniform(0, 2 * np.pi), rng.uniform(*stage.lamp[0]) / 2
+    lamp = np.array([*(middle + reach * np.array([np.cos(heading), np.sin(heading)])), rng.uniform(*stage.lamp[1])])
+    return Scene(objects, room, _shining(rng, lamp, stage), cameras)
+
+
+def too_hidden(view: View, least: float = MIN_VISIBLE) -> str | None:
     """Why a rendered scene is not fit for questions (an object is hidden behind another), or None."""
     for thing, share in zip(view.scene.objects, view.visible, strict=True):
-        if share < MIN_VISIBLE:
-            return f"the {thing.label} is visible by {share:.0%}, need {MIN_VISIBLE:.0%}"
+        if share < least:
+            return f"the {thing.label} is visible by {share:.0%}, need {least:.0%}"
     return None
+
+
+def tidy(camera: Camera) -> Camera:
+    """The camera with its numbers rounded: metres to 4 decimals, axes to 8."""
+    rows = [tuple(round(v, 8) for v in row) for row in camera.rotation]
+    return Camera(_rounded(camera.position), tuple(rows), camera.fov_deg)  # type: ignore[arg-type]
+
+
+# --- kinds -------------------------------------------------------------------------------------------------------
 
 
 def _kinds(rng: Generator, plan: Plan) -> list[tuple[str, str]] | str:
     """Shape and color of each object, as the plan says."""
     if plan.kinds is not None:
         return list(plan.kinds)
+    names = [name for name, shape in POOLS[plan.pool].items() if not shape.small]
+    if plan.fronts and not any(SHAPES[name].front for name in names):
+        return f"none of the {plan.pool} has a front"
     for _ in range(TRIES):
-        shapes = _draw(rng, list(SHAPES), plan.count, plan.same_shape)
-        colors = _draw(rng, list(COLORS), plan.count, plan.same_color)
+        shapes = _draw(rng, names, plan.count, plan.same_shape)
+        if plan.fronts and sum(SHAPES[s].front for s in shapes) < min(2, plan.count):
+            continue
+        colors = _colors(rng, shapes, plan)
         kinds = list(zip(shapes, colors, strict=True))
         if len(set(kinds)) == plan.count:
             return kinds
@@ -127,64 +280,119 @@ def _draw(rng: Generator, words: Sequence[str], count: int, same: bool | None) -
     return drawn
 
 
+def _colors(rng: Generator, shapes: Sequence[str], plan: Plan) -> list[str]:
+    """A color for each shape, out of those that it comes in."""
+    if plan.pool == "solids":
+        return _draw(rng, list(COLORS), plan.count, plan.same_color)
+    drawn: list[str] = []
+    for number, shape in enumerate(shapes):
+        colors: Sequence[str] = SHAPES[shape].colors
+        if plan.same_color and number == 1:
+            colors = drawn[:1]
+        elif plan.same_color is not None:
+            colors = [c for c in colors if c not in drawn] or colors
+        drawn.append(str(rng.choice(colors)))
+    return drawn
+
+
+# --- objects -----------------------------------------------------------------------------------------------------
+
+
 def _rounded(values: Sequence[float] | np.ndarray) -> Vector:
     x, y, z = (round(float(v), 4) for v in values)
     return x, y, z
 
 
-def _camera(rng: Generator) -> Camera:
-    """A camera 2 to 4.5 m from the origin, looking down at it by 18 to 42 degrees, with a lens of 40 to 65 degrees."""
-    yaw, pitch = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(18, 42))
+def _camera(rng: Generator, stage: Stage) -> Camera:
+    """A camera that looks down at the origin from anywhere, with a lens of 40 to 65 degrees."""
+    yaw, pitch = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(*stage.pitch))
     fov, roll = rng.uniform(40, 65), rng.uniform(-4, 4)
     # A long lens stands farther away, so that the part of the floor in frame varies less than the perspective does.
-    distance = rng.uniform(1.5, 2.2) / np.tan(np.radians(fov) / 2)
-    distance = float(np.clip(distance, 2.4, 4.8))
+    distance = rng.uniform(*stage.spread) / np.tan(np.radians(fov) / 2)
+    distance = float(np.clip(distance, *stage.distance))
     position = distance * np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
-    target = np.array([*rng.uniform(-0.2, 0.2, 2), 0.25])
-    camera = Camera.look_at(_rounded(position), target, round(fov, 2), roll)
-    rows = [tuple(round(v, 8) for v in row) for row in camera.rotation]
-    return Camera(camera.position, tuple(rows), camera.fov_deg)  # type: ignore[arg-type]
+    target = np.array([*rng.uniform(-0.2, 0.2, 2), stage.look])
+    return tidy(Camera.look_at(_rounded(position), target, round(fov, 2), roll))
 
 
-def _object(rng: Generator, shape: str, color: str, camera: Camera, size: Size) -> SceneObject | None:
+def _object(rng: Generator, shape: str, color: str, camera: Camera, size: Size, stage: Stage) -> SceneObject | None:
     """An object under a random pixel, or None where that pixel shows no floor within reach."""
     pixel = rng.uniform((0.08, 0.18), (0.92, 0.92)) * size
-    width = np.exp(rng.uniform(*np.log(SIZE_M)))
-    height = width * rng.uniform(*SHAPES[shape].height)
-    yaw = rng.uniform(0, 90) if not SHAPES[shape].round else 0.0
-    tint = np.clip(np.array(COLORS[color]) * rng.uniform(0.92, 1.08) + rng.uniform(-0.02, 0.02, 3), 0, 1)
+    kind = SHAPES[shape]
+    if kind.size is None:
+        width = np.exp(rng.uniform(*np.log(SIZE_M)))
+        sides = (width, width, width * rng.uniform(*kind.height))
+        yaw = rng.uniform(0, 90) if not kind.round else 0.0
+    else:
+        sides, yaw = [rng.uniform(*limits) for limits in kind.size], rng.uniform(0, 360)
+    tint = np.clip(np.array(PAINTS[color]) * rng.uniform(0.92, 1.08) + rng.uniform(-0.02, 0.02, 3), 0, 1)
     direction = (camera.rays(pixel[None], size) @ np.asarray(camera.rotation))[0]
     if direction[2] > -0.05:
         return None
     # The pixel shows the object's center, which is half its height above the floor.
-    along = (height / 2 - camera.position[2]) / direction[2]
+    along = (sides[2] / 2 - camera.position[2]) / direction[2]
     x, y, _ = np.asarray(camera.position) + along * direction
-    extent = _rounded((width, width, height))
-    place = (round(float(x), 4), round(float(y), 4), extent[2] / 2)
-    thing = SceneObject(shape, color, _rounded(tint), extent, place, round(yaw, 2))
-    return thing if np.hypot(x, y) + _radius(thing) <= REACH_M else None
+    extent = _rounded(sides)
+    spot = (round(float(x), 4), round(float(y), 4), extent[2] / 2)
+    thing = SceneObject(shape, color, _rounded(tint), extent, spot, round(yaw, 2), has_front=kind.front)
+    return thing if along > 0 and np.hypot(x, y) + _radius(thing) <= stage.reach else None
 
 
 def _radius(thing: SceneObject) -> float:
     """Radius of the circle around the footprint."""
-    return thing.size[0] / 2 * (1.0 if SHAPES[thing.shape].round else 2**0.5)
+    return thing.size[0] / 2 if SHAPES[thing.shape].round else float(np.hypot(*thing.size[:2])) / 2
 
 
-def _clear(thing: SceneObject, others: Sequence[SceneObject], camera: Camera) -> bool:
-    """Whether the object touches none of the others and keeps its distance from the camera."""
-    place = np.asarray(thing.position)
-    if np.linalg.norm(place - camera.position) - np.linalg.norm(thing.size) / 2 < CAMERA_GAP_M:
-        return False
-    return all(np.hypot(*(place - other.position)[:2]) >= _radius(thing) + _radius(other) + GAP_M for other in others)
+def _clear(thing: SceneObject, others: Sequence[SceneObject], cameras: Sequence[Camera], stage: Stage) -> bool:
+    """Whether the object touches none of the others and keeps its distance from the cameras."""
+    spot = np.asarray(thing.position)
+    for camera in cameras:
+        # Solids keep it from the sphere around them, which is less exact, but so their scenes have always been.
+        away = (
+            np.linalg.norm(spot - camera.position) - np.linalg.norm(thing.size) / 2
+            if thing.shape in SOLIDS
+            else distance_to(thing, camera.position)
+        )
+        if away < stage.camera_gap:
+            return False
+    return all(_apart(thing, other, stage.gap) for other in others)
 
 
-def _span(thing: SceneObject, camera: Camera, size: Size) -> np.ndarray | None:
+def _apart(a: SceneObject, b: SceneObject, gap: float) -> bool:
+    """Whether the footprints of two objects leave a gap between them."""
+    if a.shape in SOLIDS and b.shape in SOLIDS:
+        return np.hypot(*np.subtract(a.position, b.position)[:2]) >= _radius(a) + _radius(b) + gap
+    return clearance(a, b) >= gap
+
+
+def clearance(a: SceneObject, b: SceneObject) -> float:
+    """The widest gap between the footprints along any of their sides, metres; negative: they overlap.
+
+    Never more than the distance between the two rectangles.
+    """
+    corners = [thing.corners()[::2, :2] for thing in (a, b)]
+    axes = np.concatenate([thing.rotation[:2, :2] for thing in (a, b)], axis=1)
+    first, second = (points @ axes for points in corners)
+    gaps = np.maximum(first.min(axis=0) - second.max(axis=0), second.min(axis=0) - first.max(axis=0))
+    return float(gaps.max())
+
+
+def distance_to(thing: SceneObject, point: Vector | Floats) -> float:
+    """Distance of a point from an object's oriented box, metres; 0.0 inside of it."""
+    own = np.abs((np.asarray(point) - thing.position) @ thing.rotation)
+    return float(np.linalg.norm((own - np.array(thing.size) / 2).clip(min=0)))
+
+
+def _span(thing: SceneObject, camera: Camera, size: Size, stage: Stage) -> np.ndarray | None:
     """The projected oriented box as shares (x0, y0, x1, y1) of the picture, or None where it is ill placed."""
     corners = camera.project(thing.corners(), size) / size
     span = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
-    width, height = span[2:] - span[:2]
+    sides = span[2:] - span[:2]
+    if camera.panorama and sides[0] > 0.5:
+        return None
+    least = np.multiply(stage.min_side, PANORAMA_SIDE if camera.panorama else 1.0)
     inside = span.min() >= BORDER and span.max() <= 1 - BORDER
-    return span if inside and min(width, height) >= MIN_SIDE and width * height <= MAX_AREA else None
+    return span if inside and (sides >= least).all() and sides.prod() <= MAX_AREA else None
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -192,26 +400,38 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float(sides.prod() / min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()))
 
 
-def _room(rng: Generator, camera: Camera) -> Room:
-    """A room around the origin: its back wall 2.9 to 3.6 m behind it (as the camera looks), the camera inside."""
-    back, side = rng.uniform(2.9, 3.6), rng.uniform(3.2, 4.2, 2)
-    front = float(np.hypot(*camera.position[:2])) + 1.5
+# --- surroundings ------------------------------------------------------------------------------------------------
+
+
+def _room(rng: Generator, camera: Camera, stage: Stage) -> Room:
+    """A room around the origin: its back wall behind it (as the camera looks), the camera inside."""
+    back, side = rng.uniform(*stage.back), rng.uniform(*stage.side, 2)
+    front = float(np.hypot(*camera.position[:2])) + stage.front
     heading = np.arctan2(-camera.position[1], -camera.position[0]) + np.radians(rng.uniform(-18, 18))
     # Own axes: y toward the back wall, x to its right.
     yaw = heading - np.pi / 2
     middle = np.array([(side[1] - side[0]) / 2, (back - front) / 2])
     x, y = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]) @ middle
-    floor, wall = FLOORS[rng.integers(len(FLOORS))], WALLS[rng.integers(len(WALLS))]
-    texture = sorted(TEXTURES)[rng.integers(len(TEXTURES))]
-    extent = _rounded((side.sum(), back + front, max(3.2, camera.position[2] + 0.6)))
+    floor, wall = stage.floors[rng.integers(len(stage.floors))], stage.walls[rng.integers(len(stage.walls))]
+    texture = stage.textures[rng.integers(len(stage.textures))]
+    extent = _rounded((side.sum(), back + front, max(stage.high, camera.position[2] + 0.6)))
     return Room(
         (round(float(x), 4), round(float(y), 4)), extent, round(float(np.degrees(yaw)), 2), floor, wall, texture
     )
 
 
-def _light(rng: Generator, camera: Camera) -> Light:
+def _light(rng: Generator, camera: Camera, stage: Stage) -> Light:
     """A lamp above, to one side of what the camera sees."""
     heading = np.arctan2(camera.position[1], camera.position[0]) + rng.choice([-1, 1]) * rng.uniform(0.3, 1.2)
-    reach = rng.uniform(1.0, 2.0)
-    place = _rounded((reach * np.cos(heading), reach * np.sin(heading), rng.uniform(2.5, 3.0)))
-    return Light(place, round(rng.uniform(0.7, 0.9), 3), round(rng.uniform(0.36, 0.46), 3))
+    reach = rng.uniform(*stage.lamp[0])
+    return _shining(
+        rng, np.array([reach * np.cos(heading), reach * np.sin(heading), rng.uniform(*stage.lamp[1])]), stage
+    )
+
+
+def _shining(rng: Generator, spot: Floats, stage: Stage) -> Light:
+    """A lamp at a spot; farther away than in a room, it is as much stronger as distance takes away."""
+    far = spot[2] > 2 * FADE_M
+    boost = (1 + float(spot @ spot) / FADE_M**2) / 1.4 if far else 1.0
+    power, ambient = rng.uniform(0.7, 0.9), rng.uniform(0.36, 0.46)
+    return Light(_rounded(spot), round(power * boost, 3), round(ambient, 3), stage.radius)

@@ -9,7 +9,8 @@ Where objects are placed is `layout`'s business, what they look like `render`'s.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,9 @@ class SceneObject:
 
     @property
     def label(self) -> str:
-        """Color and shape, for example "red cube"."""
+        """Color and shape, for example "red cube"; people wear theirs: "person in red"."""
+        if self.shape == "person" and self.color:
+            return f"person in {self.color}"
         return f"{self.color} {self.shape}".strip()
 
     @property
@@ -74,7 +77,8 @@ class Room:
     """A rectangular room that closes the scene, so that every ray of a camera inside of it ends on something.
 
     center: middle of the floor (x, y). size: width, depth, height in metres. yaw_deg: turn about the vertical axis.
-    floor_rgb, wall_rgb: sRGB. texture: pattern of the floor, a key of `render.TEXTURES`.
+    floor_rgb, wall_rgb: sRGB. texture: pattern of the floor, a key of `render.TEXTURES`; mirrored: drawn with its own y
+    reversed.
     """
 
     center: tuple[float, float]
@@ -83,6 +87,7 @@ class Room:
     floor_rgb: Vector
     wall_rgb: Vector
     texture: str = "plain"
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +205,79 @@ class Scene:
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"not a scene: {error}") from error
+
+
+def mirrored(scene: Scene) -> Scene:
+    """The mirror image of a scene in the vertical plane y = 0; exact, and its own inverse.
+
+    Left and right swap, for cameras and for the fronts of objects; distances, heights and depths stay. Every picture is
+    that of the scene itself, flipped.
+    """
+
+    def flip(vector: Vector) -> Vector:
+        return vector[0], 0.0 - vector[1], vector[2]
+
+    def seen(camera: Camera) -> Camera:
+        right, down, forward = (flip(axis) for axis in camera.rotation)
+        back = tuple(0.0 - v for v in right)
+        middle = (1.0 - camera.center[0], camera.center[1])
+        return replace(camera, position=flip(camera.position), rotation=(back, down, forward), center=middle)  # type: ignore[arg-type]
+
+    room = scene.room
+    return Scene(
+        tuple(replace(o, position=flip(o.position), yaw_deg=0.0 - o.yaw_deg) for o in scene.objects),
+        replace(
+            room,
+            center=(room.center[0], 0.0 - room.center[1]),
+            yaw_deg=0.0 - room.yaw_deg,
+            mirrored=not room.mirrored,
+        ),
+        replace(scene.light, position=flip(scene.light.position)),
+        tuple(seen(camera) for camera in scene.cameras),
+    )
+
+
+def rotated(scene: Scene, deg: float) -> Scene:
+    """The whole scene, cameras and room included, turned about the vertical axis through the origin.
+
+    What the cameras see stays, but for shadows' soft edges.
+    """
+    rotation = turn(deg)
+
+    def round_about(vector: Vector) -> Vector:
+        return _vector(rotation @ vector)
+
+    room = scene.room
+    x, y, _ = round_about((*room.center, 0.0))
+    return Scene(
+        tuple(replace(o, position=round_about(o.position), yaw_deg=o.yaw_deg + deg) for o in scene.objects),
+        replace(room, center=(x, y), yaw_deg=room.yaw_deg + deg),
+        replace(scene.light, position=round_about(scene.light.position)),
+        tuple(
+            replace(c, position=round_about(c.position), rotation=tuple(round_about(axis) for axis in c.rotation))  # type: ignore[arg-type]
+            for c in scene.cameras
+        ),
+    )
+
+
+def scaled(scene: Scene, factor: float) -> Scene:
+    """The whole scene larger or smaller about the origin: lengths scale, directions and pictures' outlines stay."""
+
+    def grown(vector: Vector) -> Vector:
+        return _vector(np.multiply(vector, factor))
+
+    room, light = scene.room, scene.light
+    return Scene(
+        tuple(replace(o, position=grown(o.position), size=grown(o.size)) for o in scene.objects),
+        replace(room, center=(room.center[0] * factor, room.center[1] * factor), size=grown(room.size)),
+        replace(light, position=grown(light.position), radius=light.radius * factor),
+        tuple(replace(c, position=grown(c.position)) for c in scene.cameras),
+    )
+
+
+def permuted(scene: Scene, order: Sequence[int]) -> Scene:
+    """The same scene with its objects listed in another order: object i is what was object `order[i]`."""
+    return replace(scene, objects=tuple(scene.objects[i] for i in order))
 
 
 def turn(yaw_deg: float) -> Floats:

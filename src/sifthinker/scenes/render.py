@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..depth import DepthMap
 from ..geometry import Box, Size
 from .model import Camera, Floats, Light, Room, Scene, SceneObject, turn
+from .parts import OWN
 from .shapes import unit_mesh
 
 GAMMA = 2.2
@@ -34,24 +35,36 @@ FADE_M = 5.0
 LIFT_M = 1e-4
 """Shadow rays start this far above the surface, so that it does not shadow itself."""
 
-TEXTURES: dict[str, Callable[[Floats, Floats], NDArray[np.bool_]]] = {
-    "plain": lambda x, y: np.zeros(x.shape, dtype=bool),
-    "checker": lambda x, y: (np.floor(x / 0.6) + np.floor(y / 0.6)) % 2 > 0,
-    "planks": lambda x, y: np.floor(x / 0.35) % 2 > 0,
-}
-"""Where the floor is a shade darker, from the metres along the room's own axes."""
 TEXTURE_SHADE = 0.9
+
+
+def _road(x: Floats, y: Floats) -> Floats:
+    """Lanes of 3.5 m along y with dashed lines between them, and a pale pavement from 7 m on."""
+    lane = np.abs(np.abs(x) - 3.5)
+    dashed = (lane < 0.08) & (np.floor(y / 3.0) % 2 > 0)
+    solid = (np.abs(np.abs(x) - 6.8) < 0.08) | (np.abs(np.abs(x) - 0.14) < 0.06)
+    return np.where(dashed | solid, 2.2, np.where(np.abs(x) > 7.0, 1.6, 1.0))
+
+
+TEXTURES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "plain": lambda x, y: np.ones(x.shape),
+    "checker": lambda x, y: np.where((np.floor(x / 0.6) + np.floor(y / 0.6)) % 2 > 0, TEXTURE_SHADE, 1.0),
+    "planks": lambda x, y: np.where(np.floor(x / 0.35) % 2 > 0, TEXTURE_SHADE, 1.0),
+    "road": _road,
+}
+"""How much lighter or darker the floor is, from the metres along the room's own axes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Hits:
-    """depth (n,), owner (n,) -1 for the room, points (n, 3) and unit normals (n, 3) in the world, alone: hits of each
-    object if the others were not there."""
+    """depth (n,), owner (n,) -1 for the room, points (n, 3) and unit normals (n, 3) in the world, tones (n, 4) as in
+    `shapes.Hits`, alone: hits of each object if the others were not there."""
 
     depth: Floats
     owner: NDArray[np.int64]
     points: Floats
     normals: Floats
+    tones: Floats | None
     alone: tuple[int, ...]
 
 
@@ -59,10 +72,11 @@ class _Hits:
 class View:
     """What one camera sees. Arrays have shape (height, width); values are those at pixel centers.
 
-    depth: z-depth in metres (distance along the camera's forward axis, not along the ray), valid everywhere inside of
-    a room. instances: index into `scene.objects`, -1 for the room.
+    depth: z-depth in metres (distance along the camera's forward axis, not along the ray; but in a panorama, along the
+    ray), valid everywhere inside of a room. instances: index into `scene.objects`, -1 for the room.
     visible: for each object, pixels where it is seen / pixels where it would be seen if it were alone; 0.0 if out of
-    frame. boxes: the pixels of each object as a unit box, edges on pixel edges; None where nothing of it is seen.
+    frame. boxes: the pixels of each object as a unit box, edges on pixel edges; None where nothing of it is seen, and
+    in a panorama for objects across the seam.
     smooth: whether edges of the photo are sampled four times.
     """
 
@@ -136,7 +150,7 @@ def render(scene: Scene, size: Size, camera: int = 0, smooth: bool = True) -> Vi
     instances = hits.owner.reshape(height, width)
     seen = np.bincount(hits.owner[hits.owner >= 0], minlength=len(scene.objects))
     visible = tuple(float(s / a) if a else 0.0 for s, a in zip(seen, hits.alone, strict=True))
-    boxes = tuple(_mask_box(instances == index) for index in range(len(scene.objects)))
+    boxes = tuple(_mask_box(instances == index, eye.panorama) for index in range(len(scene.objects)))
     depth = DepthMap(hits.depth.reshape(height, width), metric=True)
     return View(scene, eye, depth, instances.astype(np.int16), visible, boxes, smooth, hits)
 
@@ -168,6 +182,8 @@ def _cast(scene: Scene, camera: Camera, pixels: NDArray[Any], size: Size) -> _Hi
     depth, owner = first.t, np.full(len(pixels), -1)
     normals = -first.normals / extent @ rotation.T
     alone = []
+    toned = any(unit_mesh(thing.shape).tones is not None for thing in scene.objects)
+    tones = np.tile(np.array(OWN), (len(pixels), 1)) if toned else None
     for index, thing in enumerate(scene.objects):
         near = _may_show(thing, camera, pixels, size)
         rotation, center, extent = _placed(thing)
@@ -178,13 +194,23 @@ def _cast(scene: Scene, camera: Camera, pixels: NDArray[Any], size: Size) -> _Hi
         pick = near[wins]
         depth[pick], owner[pick] = hits.t[wins], index
         normals[pick] = hits.normals[wins] / extent @ rotation.T
+        if tones is not None:
+            tones[pick] = OWN if hits.tones is None else hits.tones[wins]
     normals = _unit(normals)
     points = eye + directions * np.where(np.isfinite(depth), depth, 0.0)[:, None]
-    return _Hits(depth, owner, points, normals, tuple(alone))
+    return _Hits(depth, owner, points, normals, tones, tuple(alone))
 
 
 def _may_show(thing: SceneObject, camera: Camera, pixels: NDArray[Any], size: Size) -> NDArray[np.int64]:
-    """Indices of the pixels in the rectangle around the projected box; all if part of it is behind the camera."""
+    """Indices of the pixels in the rectangle around the projected box; all if part of it is behind the camera.
+
+    In a panorama: of the pixels in the cone around the sphere around the box.
+    """
+    if camera.panorama:
+        away = camera.to_camera([thing.position])[0]
+        distance, reach = float(np.linalg.norm(away)), float(np.linalg.norm(thing.size)) / 2
+        least = np.sqrt(max(1 - (reach / distance) ** 2, 0.0)) if distance > reach else -1.0
+        return np.flatnonzero(camera.rays(pixels, size) @ away >= least * distance)
     corners = camera.project(thing.corners(), size)
     if np.isnan(corners).any():
         return np.arange(len(pixels))
@@ -192,11 +218,11 @@ def _may_show(thing: SceneObject, camera: Camera, pixels: NDArray[Any], size: Si
     return np.flatnonzero((x >= left) & (x <= right) & (y >= top) & (y <= bottom))
 
 
-def _mask_box(mask: NDArray[np.bool_]) -> Box | None:
+def _mask_box(mask: NDArray[np.bool_], wraps: bool) -> Box | None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
     height, width = mask.shape
+    if not len(rows) or (wraps and columns[0] == 0 and columns[-1] == width - 1):
+        return None
     return Box(columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
 
 
@@ -225,10 +251,12 @@ def _paint(scene: Scene, hits: _Hits) -> Floats:
     room = scene.room
     table = np.array([o.rgb for o in scene.objects] + [room.wall_rgb])
     paint = table[hits.owner]
+    if hits.tones is not None:
+        paint = hits.tones[:, :1] * paint + hits.tones[:, 1:]
     floor = np.flatnonzero((hits.owner < 0) & (hits.normals[:, 2] > 0.9))
     local = (hits.points[floor] - np.array([*room.center, 0.0])) @ turn(room.yaw_deg)
-    dark = TEXTURES[room.texture](local[:, 0], local[:, 1])
-    paint[floor] = np.where(dark, TEXTURE_SHADE, 1.0)[:, None] * np.array(room.floor_rgb)
+    shade = TEXTURES[room.texture](local[:, 0], -local[:, 1] if room.mirrored else local[:, 1])
+    paint[floor] = (shade[:, None] * np.array(room.floor_rgb)).clip(max=1.0)
     return paint
 
 

@@ -1,7 +1,8 @@
 """Worlds of one scene seen from one or several cameras.
 
-`one_view` and `several_views` make the `world` of a task. Several views come as one picture, a mosaic, so that one set
-of boxes, one depth map and one trace grammar serve them too: view v shows object i in `boxes[v * n + i]`.
+`one_view`, `several_views` and `panorama` make the `world` of a task. Several views come as one picture, a mosaic, so
+that one set of boxes, one depth map and one trace grammar serve them too: view v shows object i in `boxes[v * n + i]`.
+Where the cameras stand is said in `patterns`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from ..depth import DepthMap
 from ..geometry import Box, Size
-from .layout import Plan, sample_scene, too_hidden
+from .layout import MIN_VISIBLE, Plan, place, sample_scene, too_hidden
 from .model import Scene
+from .patterns import PATTERNS, around
 from .render import View, render
+from .task import MakeWorld
 
 if TYPE_CHECKING:
     from .generate import SceneConfig
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 Planner = Callable[[Generator, str, int, int], Plan]
 """(rng, aim, fewest, most objects) -> what the question needs of the scene."""
 
+SEEN = 0.1
+"""Every object of several views is visible by this fraction in one of them at least."""
 GAP = 2
 """Pixels of white between the views of a mosaic, without depth."""
 
@@ -37,17 +42,64 @@ def any_number(rng: Generator, aim: str, low: int, high: int) -> Plan:
     return Plan(int(rng.integers(low, high + 1)))
 
 
-def one_view(plan: Planner = any_number) -> Callable[[Generator, str, SceneConfig], View | str]:
-    """Worlds of objects on the floor, seen by one camera, every object well visible."""
+def one_view(plan: Planner = any_number, at_least: int = 1) -> MakeWorld:
+    """Worlds of objects on the floor, seen by one camera, every object well visible.
+
+    at_least: fewest objects of a scene, even where the configuration asks for less.
+    """
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> View | str:
-        scene = sample_scene(rng, plan(rng, aim, *config.objects), config.size)
+        scene = sample_scene(rng, plan(rng, aim, *_range(config, at_least)), config.size)
         if isinstance(scene, str):
             return scene
         view = render(scene, config.size)
         return too_hidden(view) or view
 
     return make
+
+
+def several_views(pattern: str, count: int, plan: Planner = any_number, at_least: int = 1) -> MakeWorld:
+    """Worlds (`Views`) of objects on the floor, seen by `count` cameras.
+
+    pattern: a key of `patterns.PATTERNS`. Every object is wholly in frame of one camera at least and visible there by
+    `SEEN` or more; patterns that share have an object that all cameras see well. at_least: as in `one_view`.
+    """
+    cameras, shared = PATTERNS[pattern].cameras, PATTERNS[pattern].shared
+
+    def make(rng: Generator, aim: str, config: SceneConfig) -> Views | str:
+        wanted = plan(rng, aim, *_range(config, at_least))
+        eyes = cameras(rng, wanted.stage, count, aim)
+        # The first object is the one that all cameras have in frame.
+        scene = place(rng, wanted, eyes, config.size, lambda i, whole: all(whole) if shared and i == 0 else any(whole))
+        if isinstance(scene, str):
+            return scene
+        views = Views(tuple(render(scene, config.size, number) for number in range(count)))
+        return views.unseen(SEEN) or ("" if not shared else views.apart(MIN_VISIBLE)) or views
+
+    return make
+
+
+def panorama(plan: Planner = any_number, at_least: int = 1) -> MakeWorld:
+    """Worlds (`View`) of objects all around a camera, in an equirectangular picture twice as wide as high.
+
+    Its height is that of the configuration's pictures. Objects are well visible, and none crosses the seam behind.
+    """
+
+    def make(rng: Generator, aim: str, config: SceneConfig) -> View | str:
+        wanted = plan(rng, aim, *_range(config, at_least))
+        size = (2 * config.size[1], config.size[1])
+        scene = place(rng, wanted, around(rng, wanted.stage), size)
+        if isinstance(scene, str):
+            return scene
+        view = render(scene, size)
+        return too_hidden(view) or view
+
+    return make
+
+
+def _range(config: SceneConfig, at_least: int) -> tuple[int, int]:
+    low, high = config.objects
+    return max(low, at_least), max(high, at_least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +173,19 @@ class Views:
         """The place of a whole view in the mosaic."""
         return self._box(number, Box(0.0, 0.0, 1.0, 1.0))  # type: ignore[return-value]
 
+    def unseen(self, least: float) -> str | None:
+        """Why the views do not show the whole scene (no view shows an object by `least`), or None."""
+        for index, label in enumerate(self.views[0].labels):
+            share = max(view.visible[index] for view in self.views)
+            if share < least:
+                return f"the {label} is visible by {share:.0%} at most, need {least:.0%}"
+        return None
+
+    def apart(self, least: float) -> str | None:
+        """Why the views have nothing in common (no object is visible by `least` in all of them), or None."""
+        shares = np.array([view.visible for view in self.views]).min(axis=0)
+        return None if shares.max() >= least else f"no object is visible by {least:.0%} in all views"
+
     def to_json(self) -> dict[str, Any]:
         """Inverse: `Views.from_json`."""
         cameras = [self.scene.cameras.index(view.camera) for view in self.views]
@@ -131,3 +196,11 @@ class Views:
         """Render the views of a stored world again."""
         scene, size = Scene.from_json(data["scene"]), (int(data["size"][0]), int(data["size"][1]))
         return cls(tuple(render(scene, size, camera) for camera in data["cameras"]))
+
+
+def changed(world: View | Views, change: Callable[[Scene], Scene]) -> View | Views:
+    """The same views of a changed scene, for example of its mirror image: `changed(view, mirrored)`."""
+    scene = change(world.scene)
+    if isinstance(world, View):
+        return render(scene, world.size, world.scene.cameras.index(world.camera), world.smooth)
+    return Views(tuple(render(scene, v.size, v.scene.cameras.index(v.camera), v.smooth) for v in world.views))
