@@ -146,21 +146,19 @@ def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
             if isinstance(found, str) or isinstance(world, str):
                 reasons[f"{name}: {found}"] += 1
                 continue
-            sample = _sample(config, seed, index, name, aim, world, *found)
-            return sample, gold_trace(world, found[1], rng)
+            number = f"scenes-{config.digest}-{seed}-{index:06d}"
+            return sample_of(number, number, name, aim, world, *found), gold_trace(world, found[1], rng)
     listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(4))
     raise SifError(f"sample {index} of seed {seed}: no world found for any of {', '.join(config.tasks)}: {listed}")
 
 
-def _sample(
-    config: SceneConfig, seed: int, index: int, task: str, aim: str, world: World, roles: Roles, question: Question
-) -> Sample:
-    name = f"scenes-{config.digest}-{seed}-{index:06d}"
+def sample_of(name: str, group: str, task: str, aim: str, world: World, roles: Roles, question: Question) -> Sample:
+    """The sample `name` of a question about a world. group: what is asked about the same picture shares it."""
     meta: dict[str, Any] = {
         "task": task,
         "answer_kind": lookup("task", task, TASKS).answer_kind,
         "aim": aim,
-        "group": name,
+        "group": group,
         "roles": dict(roles),
         "world": world.to_json(),
         "evidence": list(question.evidence),
