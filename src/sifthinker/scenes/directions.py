@@ -12,7 +12,7 @@ Offsets are tuples of coordinates; `axes` says what each means. Degrees to a num
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -65,10 +65,9 @@ class DirectionScheme:
 
         For sectors and shares; ties are lengths, and for them a margin in degrees means little.
         """
-        word, way = self.name(offset), np.zeros(len(self.axes))
+        way = np.zeros(len(self.axes))
         way[list(self.said)] = np.asarray(offset, dtype=float)[list(self.said)]
-        turned = (_turned(way, axis, sign * np.radians(by_deg)) for axis in self.said for sign in (-1, 1))
-        return word is not None and all(self.name(other) == word for other in turned)
+        return steady(self.name, way, self.said, by_deg)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -116,6 +115,13 @@ class DirectionScheme:
 
 def _sign(value: float) -> int:
     return int(np.sign(value))
+
+
+def steady(name: Callable[[Floats], str | None], way: Floats, axes: Sequence[int], by_deg: float) -> bool:
+    """Whether a vector has a name, and keeps it when turned by so many degrees toward or from any of the axes."""
+    word = name(way)
+    turned = (_turned(way, axis, sign * np.radians(by_deg)) for axis in axes for sign in (-1, 1))
+    return word is not None and all(name(other) == word for other in turned)
 
 
 def _turned(way: Floats, axis: int, angle: float) -> Floats:

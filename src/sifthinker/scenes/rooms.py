@@ -127,5 +127,6 @@ def _inside(rng: Generator, scene: Scene, room: Room) -> Camera | None:
         gaps = [np.hypot(x - o.position[0], y - o.position[1]) - np.hypot(*o.size[:2]) / 2 for o in scene.objects]
         if min(gaps, default=EYE_GAP_M) >= EYE_GAP_M:
             eye, angle = np.round((x, y, rng.uniform(1.4, 1.7)), 4), rng.uniform(0, 2 * np.pi)
-            return Camera.look_at(eye, eye + (np.cos(angle), np.sin(angle), 0.0), FULL_TURN)
+            ahead = np.array([np.cos(angle), np.sin(angle), 0.0])
+            return Camera.look_at(eye, eye + ahead, FULL_TURN)
     return None

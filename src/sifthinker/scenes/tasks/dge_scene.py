@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations, permutations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import Generator
@@ -35,6 +36,9 @@ from .dge_rules import (
     suited_view,
     unfit,
 )
+
+if TYPE_CHECKING:
+    from ..generate import SceneConfig
 
 NEAREST_M = 0.25
 """Nearest of three: the next one is farther from the anchor by at least this, metres."""
