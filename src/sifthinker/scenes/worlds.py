@@ -11,6 +11,7 @@ from .flat.gridmap import GridMap
 from .flat.points import Points
 from .flat.polycubes import Polycubes
 from .flat.sheet import Sheet
+from .frames.frame import Frame
 from .render import View
 from .rooms import RoomView
 from .story import Story
@@ -26,6 +27,7 @@ WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
     "polycubes": Polycubes.from_json,
     "sheet": Sheet.from_json,
     "story": Story.from_json,
+    "frame": Frame.from_json,
 }
 """How each kind of world is made from its JSON; the inverse of `World.to_json`."""
 
