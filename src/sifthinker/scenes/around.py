@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .directions import SCHEMES
+from .words import metres
 
 SCHEME = "around8"
 
@@ -56,5 +58,16 @@ def bearing_deg(offset: ArrayLike) -> float:
     >>> bearing_deg((1, 0, 1)), bearing_deg((-1, 0, 0))
     (45.0, -90.0)
     """
-    right, _, ahead = offset  # type: ignore[misc]
+    right, _, ahead = np.asarray(offset, dtype=float)
     return math.degrees(math.atan2(right, ahead))
+
+
+def steps(offset: ArrayLike) -> str:
+    """An offset (right, down, forward) in words.
+
+    >>> steps((-1, 0, 2.5))
+    '1.00 m to the left and 2.50 m ahead'
+    """
+    right, _, ahead = np.asarray(offset, dtype=float)
+    side, way = "right" if right >= 0 else "left", "ahead" if ahead >= 0 else "behind"
+    return f"{metres(abs(right))} to the {side} and {metres(abs(ahead))} {way}"

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from ..task import Task
 from .basics import TASKS as BASICS
+from .dge_image import TASKS as DGE_IMAGE
 from .dge_scene import TASKS as DGE_SCENE
+from .multiview import TASKS as REMIND
+from .multiview_distance import TASKS as REMIND_DISTANCE
 from .psychometric import TASKS as PSYCHOMETRIC
 from .sparkle import TASKS as SPARKLE
 from .stepgame import TASKS as STEPGAME
 
 __all__ = ["BASICS", "TASKS"]
 
-TASKS: dict[str, Task] = {**BASICS, **DGE_SCENE, **SPARKLE, **PSYCHOMETRIC, **STEPGAME}
+TASKS: dict[str, Task] = {**BASICS, **DGE_SCENE, **DGE_IMAGE, **SPARKLE, **PSYCHOMETRIC, **STEPGAME, **REMIND, **REMIND_DISTANCE}
 """Every task by name. `BASICS` is what is generated when no tasks are named."""
