@@ -63,7 +63,7 @@ class RoomView:
         low = self.view.camera.position[2] + up * self.view.depth.values < 1e-3
         return low & (self.view.instances < 0)
 
-    @cached_property
+    @property
     def boxes(self) -> tuple[Box | None, ...]:
         """Where each object is, and the floor."""
         rows, (width, height) = np.flatnonzero(self.floor.any(axis=1)), self.view.size

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.random import Generator
 
 from ..directions import SCHEMES
-from ..layout import sample_scene, too_hidden
+from ..layout import Plan, sample_scene, too_hidden
 from ..model import Floats, Scene
 from ..render import View, render
-from ..views import Planner, any_number
+from ..task import MakeWorld
+from ..views import Planner
 from ..words import name
 
 if TYPE_CHECKING:
@@ -44,14 +45,18 @@ SCENES = 30
 """Scenes to draw for an aim before one is rendered."""
 
 
-def suited_view(
-    fits: Callable[[Scene, str], bool], plan: Planner = any_number
-) -> Callable[[Generator, str, SceneConfig], View | str]:
+def indoors(rng: Generator, aim: str, low: int, high: int) -> Plan:
+    """A scene of solids, or of furniture."""
+    return Plan(int(rng.integers(low, high + 1)), pool=str(rng.choice(["solids", "furniture"])))
+
+
+def suited_view(fits: Callable[[Scene, str], bool], plan: Planner, at_least: int) -> MakeWorld:
     """Worlds of one view, as `views.one_view` makes them, of scenes whose geometry serves the aim."""
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> View | str:
+        low, high = (max(n, at_least) for n in config.objects)
         for _ in range(SCENES):
-            scene = sample_scene(rng, plan(rng, aim, *config.objects), config.size)
+            scene = sample_scene(rng, plan(rng, aim, low, high), config.size)
             if not isinstance(scene, str) and (not aim or fits(scene, aim)):
                 view = render(scene, config.size)
                 return too_hidden(view) or view

@@ -17,7 +17,7 @@ from ..layout import COLORS, Plan
 from ..model import Floats, Scene
 from ..render import View
 from ..rooms import RoomView, corners, whole_room
-from ..shapes import SOLIDS
+from ..shapes import POOLS, SHAPES
 from ..task import Question, Roles, Task
 from ..views import one_view
 from ..words import article, metres
@@ -32,6 +32,7 @@ from .dge_rules import (
     bins,
     called,
     distractors,
+    indoors,
     place,
     suited_view,
     unfit,
@@ -45,7 +46,7 @@ NEAREST_M = 0.25
 LEAST_M = 0.3
 """Directions: places are at least this far apart on the floor, metres."""
 DISTANCES_M = (1.3, 1.8, 2.4)
-LENGTHS_CM = (48, 60, 80)
+LENGTHS_CM = (50, 70, 110)
 AREAS_M2 = (16, 25, 36)
 """Borders of the answers that samples take in turn."""
 ROOMS_M2 = {"under 16": (8, 16), "16 to 25": (16, 25), "25 to 36": (25, 36), "from 36": (36, 60)}
@@ -56,14 +57,19 @@ ROOMS_M2 = {"under 16": (8, 16), "16 to 25": (16, 25), "25 to 36": (25, 36), "fr
 
 def _plan_shape(rng: Generator, aim: str, low: int, high: int) -> Plan:
     """So many objects of one shape, in different colors, and some of other shapes."""
-    wanted, total = int(aim), int(rng.integers(max(low, int(aim)), high + 1))
-    shape, *others = (str(s) for s in rng.permutation(list(SOLIDS)))
-    kinds = [(shape, str(color)) for color in rng.permutation(list(COLORS))[:wanted]]
+    wanted, total = int(aim or 1), int(rng.integers(max(low, int(aim or 1)), high + 1))
+    pool = str(rng.choice(["solids", "furniture"]))
+    shape, *others = (str(s) for s in rng.permutation([n for n, s in POOLS[pool].items() if not s.small]))
+    kinds = [(shape, color) for color in _colors(rng, shape)[:wanted]]
     while len(kinds) < total:
-        kind = (others[int(rng.integers(len(others)))], str(rng.choice(list(COLORS))))
-        if kind not in kinds:
+        other = others[int(rng.integers(len(others)))]
+        if (kind := (other, _colors(rng, other)[0])) not in kinds:
             kinds.append(kind)
-    return Plan(total, kinds=tuple(kinds))
+    return Plan(total, pool=pool, kinds=tuple(kinds))
+
+
+def _colors(rng: Generator, shape: str) -> list[str]:
+    return [str(c) for c in rng.permutation(SHAPES[shape].colors or list(COLORS))]
 
 
 def _shapes(view: View) -> Iterator[Roles]:
@@ -106,6 +112,10 @@ def _size(view: View, roles: Roles) -> Question | str:
     )  # fmt: skip
 
 
+def _has_size(scene: Scene, aim: str) -> bool:
+    return any(bin_of(round(100 * max(o.size)), LENGTHS_CM) == aim for o in scene.objects)
+
+
 def _distance(view: View, roles: Roles) -> Question | str:
     pair = roles["a"], roles["b"]
     if reason := unfit(view, *pair):
@@ -122,6 +132,11 @@ def _distance(view: View, roles: Roles) -> Question | str:
         metres(value), pair, f"{first} and {second}", f"Their centers are {metres(value)} apart.",
         facts=facts, unit="m", grader="mra", given=MRA, aim=bin_of(value, DISTANCES_M),
     )  # fmt: skip
+
+
+def _has_distance(scene: Scene, aim: str) -> bool:
+    places = np.array([o.position for o in scene.objects])
+    return any(bin_of(float(np.linalg.norm(a - b)), DISTANCES_M) == aim for a, b in combinations(places, 2))
 
 
 def _candidates(view: View) -> Iterator[Roles]:
@@ -241,24 +256,25 @@ TASKS: dict[str, Task] = {
     "dge_object_size": Task(
         "how long the longest side of an object is, in centimeters",
         "Longest side of its oriented box.",
-        "size", SYSTEM, "number", one_view(), each, _size, aims=lambda most: bins(LENGTHS_CM),
+        "size", SYSTEM, "number", suited_view(_has_size, indoors, 1), each, _size, aims=lambda most: bins(LENGTHS_CM),
     ),
     "dge_absolute_distance": Task(
         "how far two objects are apart, in meters",
         "Between the centers of their boxes.",
-        "distance", SYSTEM, "number", one_view(), pairs, _distance, aims=lambda most: bins(DISTANCES_M), least=2,
+        "distance", SYSTEM, "number", suited_view(_has_distance, indoors, 2), pairs, _distance,
+        aims=lambda most: bins(DISTANCES_M),
     ),
     "dge_relative_distance": Task(
         "which of three objects is nearest to another",
         f"Between centers; the next one is farther by {NEAREST_M} m or more (ours).",
-        "distance", OURS, "choice", one_view(), _candidates, _nearest, aims=lambda most: ("A", "B", "C"), least=4,
+        "distance", OURS, "choice", one_view(indoors, 4), _candidates, _nearest, aims=lambda most: ("A", "B", "C"),
     ),
     "dge_relative_direction_hard": Task(
         "where an object is for somebody who stands at a second one and faces a third",
         f"On the floor; parts below 0.3 of the length are not named. The name must hold when turned by {CLEAR_DEG:g} "
         "degrees (ours).",
-        "direction", OURS, "direction", suited_view(_has_direction), _triples, _direction,
-        aims=lambda most: SCHEMES["dge_hard"].words, least=3,
+        "direction", OURS, "direction", suited_view(_has_direction, indoors, 3), _triples, _direction,
+        aims=lambda most: SCHEMES["dge_hard"].words,
     ),
     "dge_room_size": Task(
         "how large a room is, in square meters",
