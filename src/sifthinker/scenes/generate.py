@@ -11,11 +11,13 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
 
 from ..errors import InputError, SifError
@@ -23,10 +25,12 @@ from ..geometry import Size
 from ..lookup import lookup
 from ..sample import Sample
 from ..trace import Trace
-from .gold import evidence_boxes, gold_trace
+from .gold import STYLES, evidence_boxes, gold_trace
 from .task import Question, Roles, Task, World, propose
 from .tasks import BASICS, TASKS
 
+OBJECTS = (1, 3)
+"""Fewest and most objects of a scene where nothing is said."""
 TRIES = 12
 """Worlds to try for a task before the next task has its turn."""
 CHUNK = 8
@@ -38,12 +42,14 @@ class SceneConfig:
     """What kind of samples a stream holds; part of every sample's id.
 
     tasks: keys of `TASKS` or `module:attribute`. size: (width, height) of the pictures in pixels. objects: fewest and
-    most objects of a scene; a task that needs more than the fewest has its own lower bound.
+    most objects of a scene; a task that needs more has its own bounds. style: of the traces, one of `gold.STYLES`; it
+    changes nothing else, so it is no part of the ids.
     """
 
     tasks: tuple[str, ...]
     size: Size
     objects: tuple[int, int]
+    style: str = "sif"
 
     @cached_property
     def digest(self) -> str:
@@ -52,12 +58,38 @@ class SceneConfig:
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
-def scene_config(tasks: Sequence[str] | None, size: Size, objects: tuple[int, int]) -> SceneConfig:
+def task_names(spec: str, most: int | None = None) -> tuple[str, ...]:
+    """The tasks that a text means: `all`, or names, systems, patterns such as `dge_*` and `module:attribute`.
+
+    Parts are separated by commas or plus signs. most: leave out tasks that need more objects, unless they are named.
+    Raises `InputError` for parts that mean nothing.
+    """
+    found: dict[str, None] = {}
+    for part in (p.strip() for p in spec.replace("+", ",").split(",")):
+        wanted = part.casefold()
+        group = [
+            name
+            for name, task in TASKS.items()
+            if wanted in ("all", task.system.removesuffix(" (ours)").casefold()) or fnmatchcase(name, part)
+        ]
+        if part in TASKS or not group:
+            lookup("task", part, TASKS)
+            group = [part]
+        elif most is not None:
+            group = [name for name in group if TASKS[name].least <= most]
+        found |= dict.fromkeys(group)
+    return tuple(found)
+
+
+def scene_config(
+    tasks: Sequence[str] | None, size: Size, objects: tuple[int, int] | None = None, style: str = "sif"
+) -> SceneConfig:
     """A checked configuration; tasks None: all of `BASICS` that scenes of so many objects can serve.
 
-    Raises `InputError` for unknown tasks, a task that needs more objects, and impossible sizes or numbers.
+    objects None: 1 to 3, and more where a task needs more. Raises `InputError` for unknown tasks and styles, a task
+    that needs more objects than are given, and impossible sizes or numbers.
     """
-    low, high = objects
+    low, high = OBJECTS if objects is None else objects
     if not 1 <= low <= high <= 8:
         raise InputError(f"objects {low} to {high}: a scene needs 1 to 8 objects, the fewest first")
     if min(size) < 32 or max(size) > 4 * min(size):
@@ -67,11 +99,12 @@ def scene_config(tasks: Sequence[str] | None, size: Size, objects: tuple[int, in
         raise InputError(f"no tasks given; known: {', '.join(sorted(TASKS))}")
     for name in names:
         task: Task = lookup("task", name, TASKS)
-        if task.least > high:
+        if objects is not None and task.least > high:
             raise InputError(
                 f"task {name} needs scenes of {task.least} or more objects, but at most {high} are asked for"
             )
-    return SceneConfig(names, (int(size[0]), int(size[1])), (int(low), int(high)))
+    lookup("trace style", style, STYLES)
+    return SceneConfig(names, (int(size[0]), int(size[1])), (int(low), int(high)), style)
 
 
 def generate(
@@ -79,18 +112,20 @@ def generate(
     seed: int,
     tasks: Sequence[str] | None = None,
     size: Size = (96, 96),
-    objects: tuple[int, int] = (1, 3),
+    objects: tuple[int, int] | None = None,
     workers: int = 1,
     start: int = 0,
+    style: str = "sif",
 ) -> Iterator[tuple[Sample, Trace]]:
     """Samples `start` to `start + n` of the stream of `seed`, with their gold traces, in order.
 
+    objects, style: as in `scene_config`. Memory does not grow with n.
     workers: processes that make them; with more than 1 the caller's main module must be importable (guard it with
-    `if __name__ == "__main__"`), as for all spawned processes. Memory does not grow with n.
+    `if __name__ == "__main__"`), as for all spawned processes.
 
     Raises `InputError` for what `scene_config` refuses and for negative seeds, before the first sample is made.
     """
-    config = scene_config(tasks, size, objects)
+    config = scene_config(tasks, size, objects, style)
     if seed < 0 or start < 0 or n < 0 or workers < 1:
         raise InputError(
             f"seed {seed}, start {start}, n {n}, workers {workers}: none may be negative, workers at least 1"
@@ -125,6 +160,18 @@ def _chunk(config: SceneConfig, seed: int, indices: range) -> list[tuple[Sample,
     return list(_serial(config, seed, indices))
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A question with its world, before anything is drawn or written."""
+
+    id: str
+    task: str
+    aim: str
+    world: World
+    roles: Roles
+    question: Question
+
+
 def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
     """Sample `index` of the stream, and its gold trace.
 
@@ -132,34 +179,45 @@ def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
     `SifError` with the reasons when no task finds a world.
     """
     rng = np.random.default_rng((seed, index))
+    found = _find(config, seed, index, rng)
+    return _sample(config, found), gold_trace(found.world, found.question, rng, config.style)
+
+
+def make_blind(config: SceneConfig, seed: int, index: int) -> Sample:
+    """Sample `index` without picture, depth and boxes: its question and its answer, at a fraction of the time."""
+    return _sample(config, _find(config, seed, index, np.random.default_rng((seed, index))), blind=True)
+
+
+def _find(config: SceneConfig, seed: int, index: int, rng: Generator) -> _Found:
     reasons: Counter[str] = Counter()
     for turn in range(len(config.tasks)):
         name = config.tasks[(index + turn) % len(config.tasks)]
         task: Task = lookup("task", name, TASKS)
-        aims = task.aims(config.objects[1])
+        # A task that needs more objects than are asked for has its own bounds.
+        low, high = (max(n, task.least) for n in config.objects)
+        fitting = replace(config, objects=(low, high))
+        aims = task.aims(high)
         aim = aims[(index // len(config.tasks)) % len(aims)]
-        # A task that needs more objects than the fewest asked for has its own lower bound.
-        fitting = replace(config, objects=(max(config.objects[0], task.least), config.objects[1]))
         for _ in range(TRIES):
             world = task.world(rng, aim, fitting)
             found = world if isinstance(world, str) else propose(task, world, rng, aim)
             if isinstance(found, str) or isinstance(world, str):
                 reasons[f"{name}: {found}"] += 1
                 continue
-            number = f"scenes-{config.digest}-{seed}-{index:06d}"
-            return sample_of(number, number, name, aim, world, *found), gold_trace(world, found[1], rng)
+            return _Found(f"scenes-{config.digest}-{seed}-{index:06d}", name, aim, world, *found)
     listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(4))
     raise SifError(f"sample {index} of seed {seed}: no world found for any of {', '.join(config.tasks)}: {listed}")
 
 
-def sample_of(name: str, group: str, task: str, aim: str, world: World, roles: Roles, question: Question) -> Sample:
-    """The sample `name` of a question about a world. group: what is asked about the same picture shares it."""
+def _sample(config: SceneConfig, found: _Found, blind: bool = False) -> Sample:
+    question, world = found.question, found.world
     meta: dict[str, Any] = {
-        "task": task,
-        "answer_kind": lookup("task", task, TASKS).answer_kind,
-        "aim": aim,
-        "group": group,
-        "roles": dict(roles),
+        "task": found.task,
+        "answer_kind": lookup("task", found.task, TASKS).answer_kind,
+        "aim": found.aim,
+        "group": found.id,
+        "config": {"size": list(config.size), "objects": list(config.objects)},
+        "roles": dict(found.roles),
         "world": world.to_json(),
         "evidence": list(question.evidence),
     }
@@ -170,13 +228,14 @@ def sample_of(name: str, group: str, task: str, aim: str, world: World, roles: R
         "distractors": list(question.distractors),
     }
     meta |= {key: value for key, value in optional.items() if value} | dict(question.meta or {})
+    picture = None if blind else world.image
     return Sample(
-        id=name,
-        image=None if world.image is None else Image.fromarray(world.image),
+        id=found.id,
+        image=None if picture is None else Image.fromarray(picture),
         question=question.text,
         answer=question.answer,
-        depth=world.depth,
+        depth=None if blind else world.depth,
         choices=question.choices,
-        boxes=evidence_boxes(world, question.evidence),
+        boxes=() if blind else evidence_boxes(world, question.evidence),
         meta=meta,
     )
