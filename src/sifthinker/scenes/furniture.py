@@ -127,7 +127,7 @@ def plant() -> list[Part]:
     return [
         lathe([(0.0, 0.0), (0.14, 0.0), (0.20, 0.34), (0.17, 0.34), (0.17, 0.30), (0.0, 0.30)]),
         lathe([(0.0, 0.28), (0.03, 0.28), (0.03, 0.6), (0.0, 0.6)], WOOD),
-        *(ball(center, (radius,) * 3, LEAF) for center, radius in (*leaves, *sides)),
+        *(ball(center, (radius, radius, radius), LEAF) for center, radius in (*leaves, *sides)),
     ]
 
 

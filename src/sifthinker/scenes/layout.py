@@ -10,15 +10,15 @@ common (extents of the place, colors, distances) stands in `STAGES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
 from ..geometry import Size
 from ..lookup import lookup
-from .model import Camera, Floats, Light, Room, Scene, SceneObject, Vector, turn
+from .model import Camera, Floats, Light, Room, Scene, SceneObject, Vector, standing_on, turn
 from .render import FADE_M, View
 from .shapes import POOLS, SHAPES, SOLIDS
 
@@ -54,6 +54,10 @@ MIN_VISIBLE = 0.6
 """Least visible fraction of every object."""
 PANORAMA_SIDE = (0.25, 0.5)
 """In a panorama, which shows about six times as much across and three times as much down, objects may be smaller."""
+SMALL_SIDE = 0.5
+"""So may things that stand on others."""
+EDGE_M = 0.02
+"""Least distance from what stands on a table to the table's edges."""
 TRIES = 60
 
 
@@ -129,6 +133,26 @@ STAGES: dict[str, Stage] = {
 }
 """One stage for each of `shapes.POOLS`: the floor of a room, a larger room, a road under the sky."""
 
+
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """How small and how hidden objects may be.
+
+    side: factor on the least width and height in the picture. overlap: part of the smaller box that two boxes may
+    share. visible: least visible fraction.
+    """
+
+    side: float
+    overlap: float
+    visible: float
+
+
+DIFFICULTIES: dict[str, Difficulty] = {
+    "easy": Difficulty(1.3, 0.05, 0.95),
+    "normal": Difficulty(1.0, OVERLAP, MIN_VISIBLE),
+    "hard": Difficulty(0.6, 0.8, 0.3),
+}
+
 GAP_M, CAMERA_GAP_M, REACH_M = STAGES["solids"].gap, STAGES["solids"].camera_gap, STAGES["solids"].reach
 
 
@@ -140,6 +164,8 @@ class Plan:
     None: as it comes. No two objects are equal in both shape and color.
     kinds: shape and color of every object instead, `count` of them; here equal ones are allowed.
     pool: a key of `shapes.POOLS`. fronts: at least two objects (all, if there are fewer) have a front.
+    on_top: at least one object is a small one, which stands on another (furniture).
+    materials: keys of `render.MATERIALS` that objects are made of, each as likely. difficulty: a key of `DIFFICULTIES`.
     """
 
     count: int
@@ -147,12 +173,26 @@ class Plan:
     same_color: bool | None = None
     pool: str = "solids"
     fronts: bool = False
+    on_top: bool = False
+    materials: tuple[str, ...] = ("matte",)
+    difficulty: str = "normal"
     kinds: tuple[tuple[str, str], ...] | None = None
 
     @property
     def stage(self) -> Stage:
-        """Where the scene takes place. Raises `InputError` for an unknown pool."""
-        return lookup("pool", self.pool, STAGES)
+        """Where the scene takes place. Raises `InputError` for an unknown pool or difficulty."""
+        stage = lookup("pool", self.pool, STAGES)
+        factor = self.limits.side
+        return (
+            stage
+            if factor == 1.0
+            else replace(stage, min_side=(stage.min_side[0] * factor, stage.min_side[1] * factor))
+        )
+
+    @property
+    def limits(self) -> Difficulty:
+        """How small and how hidden objects may be. Raises `InputError` for an unknown difficulty."""
+        return lookup("difficulty", self.difficulty, DIFFICULTIES)
 
 
 def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
@@ -170,11 +210,14 @@ def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
     spans: list[np.ndarray] = []
     for kind in kinds:
         for _ in range(TRIES):
-            thing = _object(rng, *kind, camera, size, stage)
+            thing = _draw_object(rng, kind, camera, size, plan, objects)
             if thing is None or not _clear(thing, objects, (camera,), stage):
                 continue
             span = _span(thing, camera, size, stage)
-            if span is not None and all(_overlap(span, other) <= OVERLAP for other in spans):
+            # What a thing stands on is behind it in any case.
+            below = standing_on(thing, objects) if SHAPES[kind[0]].small else None
+            rivals = (other for other, it in zip(spans, objects, strict=True) if it is not below)
+            if span is not None and all(_overlap(span, other) <= plan.limits.overlap for other in rivals):
                 objects.append(thing)
                 spans.append(span)
                 break
@@ -184,31 +227,26 @@ def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
     return Scene(tuple(objects[i] for i in order), _room(rng, camera, stage), _light(rng, camera, stage), (camera,))
 
 
-def place(
-    rng: Generator,
-    plan: Plan,
-    cameras: Sequence[Camera],
-    size: Size,
-    fits: Callable[[int, list[bool]], bool] | None = None,
-) -> Scene | str:
+def place(rng: Generator, plan: Plan, cameras: Sequence[Camera], size: Size, shared: bool = False) -> Scene | str:
     """A random scene for cameras that are given, or the reason why none was found.
 
-    Objects stand on the floor, do not touch, and keep their distance from all cameras. fits(number, whole): whether the
-    object `number` may be where it is, by whether each camera has it wholly in frame (for panoramas: away from the
-    seam); unless told otherwise, one camera at least. What hides what is not looked at.
+    Objects stand on the floor, do not touch, and keep their distance from all cameras. Cameras get objects in turn,
+    each wholly in frame of its camera (in a panorama: away from the seam). shared: the first is in frame of all.
+    What hides what is not looked at.
     """
     stage, kinds = plan.stage, _kinds(rng, plan)
     if isinstance(kinds, str):
         return kinds
     objects: list[SceneObject] = []
+    first = int(rng.integers(len(cameras)))
     for number, kind in enumerate(kinds):
+        chosen = cameras[(first + number) % len(cameras)]
+        wanted = cameras if shared and number == 0 else [chosen]
         for _ in range(TRIES):
-            camera = cameras[rng.integers(len(cameras))]
-            thing = _object(rng, *kind, camera, size, stage)
+            thing = _draw_object(rng, kind, chosen, size, plan, objects)
             if thing is None or not _clear(thing, objects, cameras, stage):
                 continue
-            whole = [_span(thing, camera, size, stage) is not None for camera in cameras]
-            if any(whole) if fits is None else fits(number, whole):
+            if all(_span(thing, camera, size, stage) is not None for camera in wanted):
                 objects.append(thing)
                 break
         else:
@@ -226,8 +264,8 @@ def enclose(rng: Generator, objects: tuple[SceneObject, ...], cameras: tuple[Cam
     high = own[:, :2].max(axis=0) + rng.uniform(*stage.margin, 2)
     x, y, _ = turn(yaw) @ [*(low + high) / 2, 0.0]
     extent = _rounded([*(high - low), max(stage.high, own[:, 2].max() + 0.6)])
-    floor, wall = stage.floors[rng.integers(len(stage.floors))], stage.walls[rng.integers(len(stage.walls))]
-    texture = stage.textures[rng.integers(len(stage.textures))]
+    floor, wall = stage.floors[int(rng.integers(len(stage.floors)))], stage.walls[int(rng.integers(len(stage.walls)))]
+    texture = stage.textures[int(rng.integers(len(stage.textures)))]
     room = Room((round(float(x), 4), round(float(y), 4)), extent, yaw, floor, wall, texture)
     # The lamp hangs over the scene's middle, not over the origin, which may be anywhere in the room.
     middle = points[:, :2].mean(axis=0)
@@ -254,20 +292,22 @@ def tidy(camera: Camera) -> Camera:
 
 
 def _kinds(rng: Generator, plan: Plan) -> list[tuple[str, str]] | str:
-    """Shape and color of each object, as the plan says."""
-    if plan.kinds is not None:
-        return list(plan.kinds)
-    names = [name for name, shape in POOLS[plan.pool].items() if not shape.small]
-    if plan.fronts and not any(SHAPES[name].front for name in names):
+    """Shape and color of each object, as the plan says; those that stand on others come last."""
+    pool = POOLS[plan.pool]
+    names = [name for name, shape in pool.items() if plan.on_top or not shape.small]
+    if plan.fronts and not any(pool[name].front for name in names):
         return f"none of the {plan.pool} has a front"
+    if plan.on_top and (plan.count < 2 or not any(pool[name].small for name in names)):
+        return f"no {plan.count} of the {plan.pool} stand on each other"
     for _ in range(TRIES):
         shapes = _draw(rng, names, plan.count, plan.same_shape)
-        if plan.fronts and sum(SHAPES[s].front for s in shapes) < min(2, plan.count):
+        if plan.fronts and sum(pool[s].front for s in shapes) < min(2, plan.count):
             continue
-        colors = _colors(rng, shapes, plan)
-        kinds = list(zip(shapes, colors, strict=True))
+        if plan.on_top and not (any(pool[s].small for s in shapes) and any(pool[s].holds for s in shapes)):
+            continue
+        kinds = list(zip(shapes, _colors(rng, shapes, plan), strict=True))
         if len(set(kinds)) == plan.count:
-            return kinds
+            return sorted(kinds, key=lambda kind: pool[kind[0]].small) if plan.on_top else kinds
     return f"no {plan.count} different pairs of shape and color with {plan}"
 
 
@@ -315,17 +355,38 @@ def _camera(rng: Generator, stage: Stage) -> Camera:
     return tidy(Camera.look_at(_rounded(position), target, round(fov, 2), roll))
 
 
-def _object(rng: Generator, shape: str, color: str, camera: Camera, size: Size, stage: Stage) -> SceneObject | None:
+def _draw_object(
+    rng: Generator, kind: tuple[str, str], camera: Camera, size: Size, plan: Plan, others: Sequence[SceneObject]
+) -> SceneObject | None:
+    """A random object somewhere in the picture, or on top of another if it is small."""
+    if SHAPES[kind[0]].small:
+        return _on_top(rng, *kind, [o for o in others if SHAPES[o.shape].holds], plan)
+    return _object(rng, *kind, camera, size, plan)
+
+
+def _body(rng: Generator, shape: str) -> tuple[Sequence[float], float]:
+    """Extents and yaw of a random object."""
+    kind = SHAPES[shape]
+    if kind.size is not None:
+        return [rng.uniform(*limits) for limits in kind.size], rng.uniform(0, 360)
+    width = np.exp(rng.uniform(*np.log(SIZE_M)))
+    sides = (width, width, width * rng.uniform(*kind.height))
+    return sides, rng.uniform(0, 90) if not kind.round else 0.0
+
+
+def _skin(rng: Generator, color: str, plan: Plan) -> tuple[Vector, str]:
+    """A tint of a color, and a material."""
+    tint = np.clip(np.array(PAINTS[color]) * rng.uniform(0.92, 1.08) + rng.uniform(-0.02, 0.02, 3), 0, 1)
+    # One material needs no draw, so plans without materials give the scenes that they always gave.
+    several = len(plan.materials) > 1
+    return _rounded(tint), plan.materials[int(rng.integers(len(plan.materials))) if several else 0]
+
+
+def _object(rng: Generator, shape: str, color: str, camera: Camera, size: Size, plan: Plan) -> SceneObject | None:
     """An object under a random pixel, or None where that pixel shows no floor within reach."""
     pixel = rng.uniform((0.08, 0.18), (0.92, 0.92)) * size
-    kind = SHAPES[shape]
-    if kind.size is None:
-        width = np.exp(rng.uniform(*np.log(SIZE_M)))
-        sides = (width, width, width * rng.uniform(*kind.height))
-        yaw = rng.uniform(0, 90) if not kind.round else 0.0
-    else:
-        sides, yaw = [rng.uniform(*limits) for limits in kind.size], rng.uniform(0, 360)
-    tint = np.clip(np.array(PAINTS[color]) * rng.uniform(0.92, 1.08) + rng.uniform(-0.02, 0.02, 3), 0, 1)
+    sides, yaw = _body(rng, shape)
+    tint, material = _skin(rng, color, plan)
     direction = (camera.rays(pixel[None], size) @ np.asarray(camera.rotation))[0]
     if direction[2] > -0.05:
         return None
@@ -334,8 +395,28 @@ def _object(rng: Generator, shape: str, color: str, camera: Camera, size: Size, 
     x, y, _ = np.asarray(camera.position) + along * direction
     extent = _rounded(sides)
     spot = (round(float(x), 4), round(float(y), 4), extent[2] / 2)
-    thing = SceneObject(shape, color, _rounded(tint), extent, spot, round(yaw, 2), has_front=kind.front)
-    return thing if along > 0 and np.hypot(x, y) + _radius(thing) <= stage.reach else None
+    thing = SceneObject(shape, color, tint, extent, spot, round(yaw, 2), SHAPES[shape].front, material)
+    return thing if along > 0 and np.hypot(x, y) + _radius(thing) <= plan.stage.reach else None
+
+
+def _on_top(rng: Generator, shape: str, color: str, holders: Sequence[SceneObject], plan: Plan) -> SceneObject | None:
+    """An object on top of one of the holders, wholly on it; None where it would stick out.
+
+    On things with a front it faces as they do, give or take 25 degrees, like a screen on a desk.
+    """
+    holder = holders[int(rng.integers(len(holders)))]
+    sides, yaw = _body(rng, shape)
+    tint, material = _skin(rng, color, plan)
+    if holder.has_front:
+        yaw = (holder.yaw_deg + rng.uniform(-25, 25)) % 360
+    extent = _rounded(sides)
+    room = np.array(holder.size[:2]) / 2
+    x, y, _ = np.array(holder.position) + holder.rotation @ [*(room * rng.uniform(-1, 1, 2)), 0.0]
+    top = holder.position[2] + holder.size[2] / 2
+    spot = (round(float(x), 4), round(float(y), 4), top + extent[2] / 2)
+    thing = SceneObject(shape, color, tint, extent, spot, round(yaw, 2), SHAPES[shape].front, material)
+    own = (thing.corners() - holder.position) @ holder.rotation
+    return thing if (np.abs(own[:, :2]) <= room - EDGE_M).all() else None
 
 
 def _radius(thing: SceneObject) -> float:
@@ -355,7 +436,8 @@ def _clear(thing: SceneObject, others: Sequence[SceneObject], cameras: Sequence[
         )
         if away < stage.camera_gap:
             return False
-    return all(_apart(thing, other, stage.gap) for other in others)
+    below = standing_on(thing, others) if SHAPES[thing.shape].small else None
+    return all(other is below or _apart(thing, other, stage.gap) for other in others)
 
 
 def _apart(a: SceneObject, b: SceneObject, gap: float) -> bool:
@@ -391,6 +473,7 @@ def _span(thing: SceneObject, camera: Camera, size: Size, stage: Stage) -> np.nd
     if camera.panorama and sides[0] > 0.5:
         return None
     least = np.multiply(stage.min_side, PANORAMA_SIDE if camera.panorama else 1.0)
+    least = least * (SMALL_SIDE if SHAPES[thing.shape].small else 1.0)
     inside = span.min() >= BORDER and span.max() <= 1 - BORDER
     return span if inside and (sides >= least).all() and sides.prod() <= MAX_AREA else None
 
@@ -412,8 +495,8 @@ def _room(rng: Generator, camera: Camera, stage: Stage) -> Room:
     yaw = heading - np.pi / 2
     middle = np.array([(side[1] - side[0]) / 2, (back - front) / 2])
     x, y = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]) @ middle
-    floor, wall = stage.floors[rng.integers(len(stage.floors))], stage.walls[rng.integers(len(stage.walls))]
-    texture = stage.textures[rng.integers(len(stage.textures))]
+    floor, wall = stage.floors[int(rng.integers(len(stage.floors)))], stage.walls[int(rng.integers(len(stage.walls)))]
+    texture = stage.textures[int(rng.integers(len(stage.textures)))]
     extent = _rounded((side.sum(), back + front, max(stage.high, camera.position[2] + 0.6)))
     return Room(
         (round(float(x), 4), round(float(y), 4)), extent, round(float(np.degrees(yaw)), 2), floor, wall, texture

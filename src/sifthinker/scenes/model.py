@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 SCHEMA = 2
 
+TOUCH_M = 1e-3
+"""Surfaces that are no farther apart touch."""
 FULL_TURN = 360.0
 """Field of view of a panorama, degrees."""
 
@@ -205,6 +207,18 @@ class Scene:
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"not a scene: {error}") from error
+
+
+def standing_on(thing: SceneObject, others: Sequence[SceneObject]) -> SceneObject | None:
+    """Which of the others a thing stands on: its middle is over their box, its bottom on their top; None: on no one."""
+    bottom = thing.position[2] - thing.size[2] / 2
+    for other in others:
+        over = (
+            np.abs((np.asarray(thing.position) - other.position) @ other.rotation)[:2] <= np.array(other.size[:2]) / 2
+        )
+        if other is not thing and over.all() and abs(other.position[2] + other.size[2] / 2 - bottom) < TOUCH_M:
+            return other
+    return None
 
 
 def mirrored(scene: Scene) -> Scene:

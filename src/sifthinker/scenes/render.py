@@ -5,7 +5,8 @@ projects; the nearest hit of each pixel wins. So the same rays give what each ob
 with it the visible fraction. Shading: a small lamp (Lambert, a soft highlight on objects, shadow rays to points
 on the lamp), light from everywhere, painted in linear light; pixels on edges are sampled four times.
 
-Textures on objects, reflections, lenses with distortion, and photoreal renderers are left out.
+Reflections show the room's colors, not other objects. Lenses with distortion are left out; `photoreal` renders the same
+scenes with light that bounces.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..depth import DepthMap
 from ..geometry import Box, Size
+from ..lookup import lookup
 from .model import Camera, Floats, Light, Room, Scene, SceneObject, turn
 from .parts import OWN
 from .shapes import unit_mesh
@@ -29,11 +31,50 @@ SHADOW_RAYS = 4
 """Shadow rays of each sample, to points on the lamp."""
 EDGE = 0.1
 """Pixels that differ from a neighbor by more than this (in any sRGB channel, of 1) are sampled four times."""
-HIGHLIGHT, SHARPNESS = 0.22, 24.0
 FADE_M = 5.0
 """At this distance the lamp is half as bright."""
 LIFT_M = 1e-4
 """Shadow rays start this far above the surface, so that it does not shadow itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """How a surface takes light.
+
+    highlight, sharpness: strength and narrowness of the lamp's reflection. diffuse: share of light scattered in the
+    object's color. mirror: share of the surroundings reflected (the room's colors by height; not other objects).
+    tinted: reflections take the object's color, as metals' do.
+    pattern: how much lighter or darker its color is, from metres along the object's own axes, shape (n, 3).
+    """
+
+    highlight: float
+    sharpness: float
+    diffuse: float = 1.0
+    mirror: float = 0.0
+    tinted: bool = False
+    pattern: Callable[[Floats], Floats] | None = None
+
+
+def _grain(own: Floats) -> Floats:
+    """Growth rings of a board that was cut along its x axis, slightly wavy."""
+    radius = np.hypot(own[:, 1] + 0.02 * np.sin(9 * own[:, 0]), own[:, 2] + 0.31)
+    return 1.0 - 0.16 * (0.5 + 0.5 * np.sin(150 * radius)) ** 3
+
+
+def _weave(own: Floats) -> Floats:
+    """Crossing threads of 4 cm."""
+    return 1.0 - 0.12 * (np.floor(own / 0.04).sum(axis=1) % 2)
+
+
+MATERIALS: dict[str, Material] = {
+    "matte": Material(0.22, 24.0),
+    "rubber": Material(0.04, 6.0),
+    "glossy": Material(0.7, 120.0, mirror=0.10),
+    "metal": Material(0.9, 60.0, diffuse=0.45, mirror=0.55, tinted=True),
+    "wood": Material(0.12, 16.0, pattern=_grain),
+    "fabric": Material(0.0, 1.0, pattern=_weave),
+}
+"""What objects can be made of."""
 
 TEXTURE_SHADE = 0.9
 
@@ -65,7 +106,7 @@ class _Hits:
     points: Floats
     normals: Floats
     tones: Floats | None
-    alone: tuple[int, ...]
+    alone: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +189,8 @@ def render(scene: Scene, size: Size, camera: int = 0, smooth: bool = True) -> Vi
     pixels = np.stack([columns.ravel(), rows.ravel()], axis=1)
     hits = _cast(scene, eye, pixels, size)
     instances = hits.owner.reshape(height, width)
-    seen = np.bincount(hits.owner[hits.owner >= 0], minlength=len(scene.objects))
+    weights = _weights(eye, pixels, size)[hits.owner >= 0]
+    seen = np.bincount(hits.owner[hits.owner >= 0], weights, minlength=len(scene.objects))
     visible = tuple(float(s / a) if a else 0.0 for s, a in zip(seen, hits.alone, strict=True))
     boxes = tuple(_mask_box(instances == index, eye.panorama) for index in range(len(scene.objects)))
     depth = DepthMap(hits.depth.reshape(height, width), metric=True)
@@ -180,6 +222,7 @@ def _cast(scene: Scene, camera: Camera, pixels: NDArray[Any], size: Size) -> _Hi
     start, along = _own_axes(rotation, center, extent, eye, directions)
     first = unit_mesh("room").cast(np.broadcast_to(start, along.shape), along)
     depth, owner = first.t, np.full(len(pixels), -1)
+    weights = _weights(camera, pixels, size)
     normals = -first.normals / extent @ rotation.T
     alone = []
     toned = any(unit_mesh(thing.shape).tones is not None for thing in scene.objects)
@@ -189,7 +232,7 @@ def _cast(scene: Scene, camera: Camera, pixels: NDArray[Any], size: Size) -> _Hi
         rotation, center, extent = _placed(thing)
         start, along = _own_axes(rotation, center, extent, eye, directions[near])
         hits = unit_mesh(thing.shape).cast(np.broadcast_to(start, along.shape), along)
-        alone.append(int(np.isfinite(hits.t).sum()))
+        alone.append(float(weights[near][np.isfinite(hits.t)].sum()))
         wins = hits.t < depth[near]
         pick = near[wins]
         depth[pick], owner[pick] = hits.t[wins], index
@@ -199,6 +242,13 @@ def _cast(scene: Scene, camera: Camera, pixels: NDArray[Any], size: Size) -> _Hi
     normals = _unit(normals)
     points = eye + directions * np.where(np.isfinite(depth), depth, 0.0)[:, None]
     return _Hits(depth, owner, points, normals, tones, tuple(alone))
+
+
+def _weights(camera: Camera, pixels: NDArray[Any], size: Size) -> Floats:
+    """How much each pixel counts in visible fractions: in a panorama, by the solid angle that it covers."""
+    if not camera.panorama:
+        return np.ones(len(pixels))
+    return np.cos((0.5 - pixels[:, 1] / size[1]) * np.pi)
 
 
 def _may_show(thing: SceneObject, camera: Camera, pixels: NDArray[Any], size: Size) -> NDArray[np.int64]:
@@ -238,12 +288,37 @@ def _shade(scene: Scene, camera: Camera, hits: _Hits) -> Floats:
     facing = np.maximum(_dot(hits.normals, to_lamp), 0.0)
     lit *= facing * _lamp_share(scene, hits, facing)
     sky = light.ambient * (0.8 + 0.2 * hits.normals[:, 2])
-    paint = _paint(scene, hits) ** GAMMA * (sky + 1.6 * light.power * lit)[:, None]
+    pigment = _paint(scene, hits) ** GAMMA
+    paint = pigment * (sky + 1.6 * light.power * lit)[:, None]
+    made = [lookup("material", o.material, MATERIALS) for o in scene.objects]
+    if any(m.mirror for m in made):
+        _reflect(scene, camera, hits, made, pigment, paint)
     on_object = np.flatnonzero((hits.owner >= 0) & (lit > 0))
     half = _unit(to_lamp[on_object] + _unit(np.asarray(camera.position) - hits.points[on_object]))
-    gloss = _dot(hits.normals[on_object], half).clip(min=0) ** SHARPNESS
-    paint[on_object] += (HIGHLIGHT * gloss * np.sqrt(lit[on_object]))[:, None]
+    whose = hits.owner[on_object]
+    highlight, sharpness = (np.array([getattr(m, name) for m in made]) for name in ("highlight", "sharpness"))
+    gloss = _dot(hits.normals[on_object], half).clip(min=0) ** sharpness[whose] if made else np.zeros(0)
+    # A lamp far away is as much stronger (see `layout`), and its reflection is no weaker.
+    shine = np.sqrt(np.minimum(lit[on_object] * max(light.power, 1.0), 1.0))
+    paint[on_object] += (highlight[whose] * gloss * shine)[:, None] if made else 0.0
     return paint.clip(0, 1) ** (1 / GAMMA)
+
+
+def _reflect(scene: Scene, camera: Camera, hits: _Hits, made: list[Material], pigment: Floats, paint: Floats) -> None:
+    """Mix the room's reflection into the paint of mirroring objects, in place."""
+    room = scene.room
+    low, high = np.array(room.floor_rgb) ** GAMMA * 0.5, np.array(room.wall_rgb) ** GAMMA
+    for index, material in enumerate(made):
+        mine = np.flatnonzero(hits.owner == index)
+        if not material.mirror or not len(mine):
+            continue
+        normals, away = hits.normals[mine], _unit(hits.points[mine] - np.asarray(camera.position))
+        up = away[:, 2] - 2 * _dot(away, normals) * normals[:, 2]
+        # The horizon is soft: floor below, walls around, light above.
+        share = (0.5 + 2.0 * up).clip(0, 1)[:, None]
+        seen = (1 - share) * low + share * high * (0.55 + 0.45 * up[:, None].clip(0, 1))
+        seen = seen * pigment[mine] * 1.4 if material.tinted else seen
+        paint[mine] = material.diffuse * paint[mine] + material.mirror * seen
 
 
 def _paint(scene: Scene, hits: _Hits) -> Floats:
@@ -253,6 +328,11 @@ def _paint(scene: Scene, hits: _Hits) -> Floats:
     paint = table[hits.owner]
     if hits.tones is not None:
         paint = hits.tones[:, :1] * paint + hits.tones[:, 1:]
+    for index, thing in enumerate(scene.objects):
+        if (pattern := lookup("material", thing.material, MATERIALS).pattern) is not None:
+            mine = np.flatnonzero(hits.owner == index)
+            own = (hits.points[mine] - thing.position) @ thing.rotation
+            paint[mine] *= pattern(own)[:, None]
     floor = np.flatnonzero((hits.owner < 0) & (hits.normals[:, 2] > 0.9))
     local = (hits.points[floor] - np.array([*room.center, 0.0])) @ turn(room.yaw_deg)
     shade = TEXTURES[room.texture](local[:, 0], -local[:, 1] if room.mirrored else local[:, 1])

@@ -49,11 +49,12 @@ def one_view(plan: Planner = any_number, at_least: int = 1) -> MakeWorld:
     """
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> View | str:
-        scene = sample_scene(rng, plan(rng, aim, *_range(config, at_least)), config.size)
+        wanted = plan(rng, aim, *_range(config, at_least))
+        scene = sample_scene(rng, wanted, config.size)
         if isinstance(scene, str):
             return scene
         view = render(scene, config.size)
-        return too_hidden(view) or view
+        return too_hidden(view, wanted.limits.visible) or view
 
     return make
 
@@ -69,8 +70,7 @@ def several_views(pattern: str, count: int, plan: Planner = any_number, at_least
     def make(rng: Generator, aim: str, config: SceneConfig) -> Views | str:
         wanted = plan(rng, aim, *_range(config, at_least))
         eyes = cameras(rng, wanted.stage, count, aim)
-        # The first object is the one that all cameras have in frame.
-        scene = place(rng, wanted, eyes, config.size, lambda i, whole: all(whole) if shared and i == 0 else any(whole))
+        scene = place(rng, wanted, eyes, config.size, shared)
         if isinstance(scene, str):
             return scene
         views = Views(tuple(render(scene, config.size, number) for number in range(count)))
@@ -92,7 +92,7 @@ def panorama(plan: Planner = any_number, at_least: int = 1) -> MakeWorld:
         if isinstance(scene, str):
             return scene
         view = render(scene, size)
-        return too_hidden(view) or view
+        return too_hidden(view, wanted.limits.visible) or view
 
     return make
 
