@@ -18,7 +18,7 @@ MOVES: dict[str, tuple[int, int]] = {"up": (-1, 0), "right": (0, 1), "down": (1,
 """Move on a map of cells -> change of (row, column)."""
 
 _FILLERS = {"to", "the", "of", "in", "is", "it", "direction", "directly", "due", "toward", "towards", "point"}
-_SHORT_WINDS = dict(zip(("n", "ne", "e", "se", "s", "sw", "w", "nw"), WINDS, strict=True))
+_SHORT_WINDS: dict[str, str] = dict(zip(("n", "ne", "e", "se", "s", "sw", "w", "nw"), WINDS, strict=True))
 
 
 def read_wind(text: str) -> str | None:

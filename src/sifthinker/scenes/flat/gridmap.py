@@ -71,9 +71,13 @@ class GridMap:
         r, c = cell
         return 0 <= r < len(self.rows) and 0 <= c < len(self.rows) and self.rows[r][c] == "."
 
-    @cached_property
+    @property
     def image(self) -> NDArray[np.uint8]:
         """The picture, shape (side, side, 3)."""
+        return self._picture
+
+    @cached_property
+    def _picture(self) -> NDArray[np.uint8]:
         canvas, n = Canvas((self.side, self.side)), len(self.rows)
         cell = self.side / n
 

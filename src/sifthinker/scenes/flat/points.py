@@ -47,9 +47,13 @@ class Points:
         """For example "point labelled B"."""
         return tuple(f"point labelled {name}" for name in self.names)
 
-    @cached_property
+    @property
     def image(self) -> NDArray[np.uint8]:
         """The picture, shape (side, side, 3)."""
+        return self._picture
+
+    @cached_property
+    def _picture(self) -> NDArray[np.uint8]:
         canvas, side = Canvas((self.side, self.side)), self.side
         for line in range(1, self.ruled):
             place = side * line / self.ruled

@@ -9,14 +9,27 @@ from __future__ import annotations
 from ..task import Task
 from .basics import TASKS as BASICS
 from .dge_image import TASKS as DGE_IMAGE
+from .dge_pair import TASKS as DGE_PAIR
 from .dge_scene import TASKS as DGE_SCENE
 from .multiview import TASKS as REMIND
 from .multiview_distance import TASKS as REMIND_DISTANCE
+from .navigation import TASKS as NAVIGATION
 from .psychometric import TASKS as PSYCHOMETRIC
 from .sparkle import TASKS as SPARKLE
 from .stepgame import TASKS as STEPGAME
 
 __all__ = ["BASICS", "TASKS"]
 
-TASKS: dict[str, Task] = {**BASICS, **DGE_SCENE, **DGE_IMAGE, **SPARKLE, **PSYCHOMETRIC, **STEPGAME, **REMIND, **REMIND_DISTANCE}
+TASKS: dict[str, Task] = {
+    **BASICS,
+    **DGE_SCENE,
+    **DGE_IMAGE,
+    **DGE_PAIR,
+    **SPARKLE,
+    **PSYCHOMETRIC,
+    **NAVIGATION,
+    **STEPGAME,
+    **REMIND,
+    **REMIND_DISTANCE,
+}
 """Every task by name. `BASICS` is what is generated when no tasks are named."""
