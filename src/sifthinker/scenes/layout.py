@@ -227,11 +227,11 @@ def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
     return Scene(tuple(objects[i] for i in order), _room(rng, camera, stage), _light(rng, camera, stage), (camera,))
 
 
-def place(rng: Generator, plan: Plan, cameras: Sequence[Camera], size: Size, shared: bool = False) -> Scene | str:
+def place(rng: Generator, plan: Plan, cameras: Sequence[Camera], size: Size, shared: int = 0) -> Scene | str:
     """A random scene for cameras that are given, or the reason why none was found.
 
     Objects stand on the floor, do not touch, and keep their distance from all cameras. Cameras get objects in turn,
-    each wholly in frame of its camera (in a panorama: away from the seam). shared: the first is in frame of all.
+    each wholly in frame of its camera (in a panorama: away from the seam). shared: so many are in frame of all.
     What hides what is not looked at.
     """
     stage, kinds = plan.stage, _kinds(rng, plan)
@@ -241,7 +241,7 @@ def place(rng: Generator, plan: Plan, cameras: Sequence[Camera], size: Size, sha
     first = int(rng.integers(len(cameras)))
     for number, kind in enumerate(kinds):
         chosen = cameras[(first + number) % len(cameras)]
-        wanted = cameras if shared and number == 0 else [chosen]
+        wanted = cameras if number < shared else [chosen]
         for _ in range(TRIES):
             thing = _draw_object(rng, kind, chosen, size, plan, objects)
             if thing is None or not _clear(thing, objects, cameras, stage):
