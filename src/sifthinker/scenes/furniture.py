@@ -122,12 +122,12 @@ def lamp() -> list[Part]:
 
 def plant() -> list[Part]:
     """A pot and leaves; no front."""
-    leaves = [((0.0, 0.0, 0.78), 0.24), ((0.13, 0.0, 0.60), 0.17), ((-0.13, 0.0, 0.62), 0.16)]
-    sides = [((0.0, y, 0.62), 0.17) for y in (-0.14, 0.14)]
+    around = [((0.13 * x, 0.14 * y, 0.61), 0.17) for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+    leaves = [((0.0, 0.0, 0.78), 0.24), *around]
     return [
         lathe([(0.0, 0.0), (0.14, 0.0), (0.20, 0.34), (0.17, 0.34), (0.17, 0.30), (0.0, 0.30)]),
         lathe([(0.0, 0.28), (0.03, 0.28), (0.03, 0.6), (0.0, 0.6)], WOOD),
-        *(ball(center, (radius, radius, radius), LEAF) for center, radius in (*leaves, *sides)),
+        *(ball(center, (radius, radius, radius), LEAF) for center, radius in leaves),
     ]
 
 
