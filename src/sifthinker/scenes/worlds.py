@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..lookup import lookup
+from .doubt import Doubt
 from .flat.gridmap import GridMap
 from .flat.points import Points
 from .flat.polycubes import Polycubes
@@ -22,6 +23,7 @@ WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
     "view": View.from_json,
     "views": Views.from_json,
     "room": RoomView.from_json,
+    "doubt": Doubt.from_json,
     "points": Points.from_json,
     "gridmap": GridMap.from_json,
     "polycubes": Polycubes.from_json,

@@ -17,6 +17,7 @@ from .navigation import TASKS as NAVIGATION
 from .psychometric import TASKS as PSYCHOMETRIC
 from .sparkle import TASKS as SPARKLE
 from .stepgame import TASKS as STEPGAME
+from .uncertain import TASKS as UNCERTAIN
 
 __all__ = ["BASICS", "TASKS"]
 
@@ -31,5 +32,6 @@ TASKS: dict[str, Task] = {
     **STEPGAME,
     **REMIND,
     **REMIND_DISTANCE,
+    **UNCERTAIN,
 }
 """Every task by name. `BASICS` is what is generated when no tasks are named."""

@@ -1,0 +1,205 @@
+"""Scenes in which a block hides an object, and a second world that looks the same: worlds of kind `Doubt`.
+
+The block is a cube just large enough, on the line from the camera to the object; in the clean scene it stands aside.
+The second world has the object in another color, or in another place behind the block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from ..geometry import Size
+from .doubt import HIDDEN, Doubt, same_picture
+from .layout import (
+    CAMERA_GAP_M,
+    COLORS,
+    GAP_M,
+    MIN_VISIBLE,
+    REACH_M,
+    Plan,
+    clearance,
+    distance_to,
+    sample_scene,
+)
+from .model import Camera, Room, Scene, SceneObject, turn
+from .render import View, render
+
+CLEAR_M = 0.32
+"""Depths and distances of objects that are compared differ by more than this, metres."""
+TRIES = 12
+
+
+def hidden(rng: Generator, asks: str, shows: str, size: Size) -> Doubt | str:
+    """A block that hides an object whose color ("color") or whose place in depth ("nearer") is asked for."""
+    scene = sample_scene(rng, Plan(int(rng.integers(2, 4)), same_shape=False, same_color=False), size)
+    if isinstance(scene, str):
+        return scene
+    (camera,) = scene.cameras
+    # With the lamp at the camera, what is hidden from the camera throws no shadow that it sees.
+    scene = replace(scene, light=replace(scene.light, position=camera.position, radius=0.01))
+    free = [c for c in COLORS if c not in {o.color for o in scene.objects}]
+    colors = [str(c) for c in rng.permutation(free)[:2]]
+    for index in rng.permutation(len(scene.objects)):
+        target, small = int(index), _shrunk(scene.objects[index], rng.uniform(0.3, 0.45))
+        small = small if asks == "color" else _at(small, camera, _farthest(small, camera))
+        block = _block_before(rng, scene, small, target, colors[0])
+        if block is not None:
+            break
+    else:
+        return "no block fits between the camera and an object"
+    things = _with(scene.objects, target, small)
+    if asks == "color":
+        twin = replace(small, color=colors[1], rgb=COLORS[colors[1]])
+    else:
+        low = math.dist(camera.position[:2], block.position[:2]) + _radius(block) + _radius(small) + GAP_M
+        twin = _at(small, camera, low + rng.uniform(0.0, 0.15))
+        things = _between(rng, things, target, twin, block, camera)
+        if things is None:
+            return "no place for another object between the two places behind the block"
+        if rng.random() < 0.5:
+            things, twin = _with(things, target, twin), small
+    challenged = replace(scene, objects=(*things, block))
+    other = replace(scene, objects=(*_with(things, target, twin), block))
+    view = render(challenged, size)
+    if view.visible[target] > HIDDEN:
+        return "the block does not hide the object"
+    if not same_picture(view, render(other, size)):
+        return "the second world does not give the same picture"
+    aside = _set_aside(rng, replace(scene, objects=things), block, size)
+    if aside is None:
+        return "no place for the block beside the objects"
+    if shows == "views":
+        cameras = _around(rng, challenged, target, size)
+        if cameras is None:
+            return "no view from the side shows the object"
+        challenged, other = (replace(world, cameras=(camera, *cameras)) for world in (challenged, other))
+    return Doubt("occluded", replace(scene, objects=(*things, aside)), challenged, other, shows, size)
+
+
+def _with(objects: Sequence[SceneObject], index: int, thing: SceneObject) -> tuple[SceneObject, ...]:
+    return (*objects[:index], thing, *objects[index + 1 :])
+
+
+def _radius(thing: SceneObject) -> float:
+    return math.hypot(*thing.size[:2]) / 2
+
+
+def _apart(thing: SceneObject, others: Sequence[SceneObject], camera: Camera) -> bool:
+    """Whether the footprint keeps clear of others and the camera, within reach."""
+    if math.hypot(*thing.position[:2]) + _radius(thing) > REACH_M or distance_to(thing, camera.position) < 0.7:
+        return False
+    return all(clearance(thing, other) >= GAP_M for other in others)
+
+
+def _shrunk(thing: SceneObject, width: float) -> SceneObject:
+    """An object on the floor in another size; small things are hidden more easily."""
+    x, y, z = (round(v * min(width / thing.size[0], 1.0), 4) for v in thing.size)
+    return replace(thing, size=(x, y, z), position=(*thing.position[:2], z / 2))
+
+
+def _block_before(rng: Generator, scene: Scene, thing: SceneObject, index: int, color: str) -> SceneObject | None:
+    """A cube on the line from the camera to an object (number `index`), just large enough to hide it."""
+    (camera,), others = scene.cameras, _with(scene.objects, index, thing)
+    eye, height = np.array(camera.position[:2]), camera.position[2]
+    way = np.array(thing.position[:2]) - eye
+    reach, radius = float(np.hypot(*way)), _radius(thing)
+    slope = (thing.size[2] - height) / (reach + radius)
+    for part in rng.uniform(0.4, 0.85, TRIES):
+        middle = float(part) * reach
+        for side in np.arange(0.5, 1.7, 0.1):
+            front, back = middle - side / 2, middle + side / 2
+            lid = min(height + slope * front, height + slope * back)
+            if side >= 1.05 * lid + 0.03 and side / 2 >= 1.1 * radius:
+                x, y = (eye + way * part).round(4).tolist()
+                edge, yaw = round(float(side), 4), round(math.degrees(math.atan2(way[1], way[0])), 2)
+                block = SceneObject("cube", color, COLORS[color], (edge, edge, edge), (x, y, edge / 2), yaw)
+                if _apart(block, others, camera):
+                    return block
+    return None
+
+
+def _set_aside(rng: Generator, scene: Scene, block: SceneObject, size: Size) -> SceneObject | None:
+    """The same block where it hides nothing, still in the picture."""
+    for place in rng.uniform(-REACH_M, REACH_M, (4 * TRIES, 2)).round(4).tolist():
+        aside = replace(block, position=(*place, block.position[2]))
+        column, row = (scene.cameras[0].project([aside.position], size) / size)[0]
+        if not (0.1 < column < 0.9 and 0.1 < row < 0.9 and _apart(aside, scene.objects, scene.cameras[0])):
+            continue
+        view = render(replace(scene, objects=(*scene.objects, aside)), size)
+        if min(view.visible) >= MIN_VISIBLE:
+            return aside
+    return None
+
+
+def _at(thing: SceneObject, camera: Camera, reach: float) -> SceneObject:
+    """An object in the same direction, `reach` metres from the camera, measured on the floor."""
+    eye = np.array(camera.position[:2])
+    way = np.array(thing.position[:2]) - eye
+    x, y = (eye + way * (reach / np.hypot(*way))).round(4).tolist()
+    return replace(thing, position=(x, y, thing.position[2]))
+
+
+def _farthest(thing: SceneObject, camera: Camera) -> float:
+    """How far from the camera an object in its direction can be within reach, metres on the floor."""
+    now = math.dist(camera.position[:2], thing.position[:2])
+    steps = np.arange(now, now + 4, 0.1).tolist()
+    limit = REACH_M - _radius(thing)
+    return max((s for s in steps if math.hypot(*_at(thing, camera, s).position[:2]) < limit), default=now)
+
+
+def _between(
+    rng: Generator, things: Sequence[SceneObject], target: int, twin: SceneObject, block: SceneObject, camera: Camera
+) -> tuple[SceneObject, ...] | None:
+    """The objects, one of them moved to where the target is clearly nearer than it, or farther, from its two places."""
+    index = int(rng.choice([i for i in range(len(things)) if i != target]))
+    thing, ends = things[index], np.array([twin.position, things[target].position])
+    depths, reaches = camera.depths(ends), np.linalg.norm(ends - camera.position, axis=1)
+    others = [*(o for i, o in enumerate(things) if i != index), twin, block]
+    for place in rng.uniform(-REACH_M, REACH_M, (40 * TRIES, 2)).round(4).tolist():
+        moved = replace(thing, position=(*place, thing.position[2]))
+        gaps = (camera.depths([moved.position])[0] - depths, math.dist(moved.position, camera.position) - reaches)
+        column = camera.project([moved.position], (1, 1))[0, 0]
+        if all(a > CLEAR_M and b < -CLEAR_M for a, b in gaps) and 0.1 < column < 0.9 and _apart(moved, others, camera):
+            return _with(things, index, moved)
+    return None
+
+
+def _around(rng: Generator, scene: Scene, target: int, size: Size) -> tuple[Camera, ...] | None:
+    """Three more cameras: the first one sees the target from the side, the others stay before the block."""
+    camera, thing = scene.cameras[0], scene.objects[target]
+    eye, place = np.array(camera.position), np.array(thing.position)
+    settles = None
+    for angle in rng.choice([-1, 1], TRIES) * rng.uniform(50, 150, TRIES):
+        side = place + turn(float(angle)) @ (eye - place) * rng.uniform(0.8, 1.1)
+        if not _inside(scene.room, side) or min(math.dist(side, o.position) for o in scene.objects) < CAMERA_GAP_M:
+            continue
+        candidate = Camera.look_at(side, place * (0.6, 0.6, 1.0), 65.0)
+        view = render(replace(scene, cameras=(candidate,)), size)
+        if min(view.visible[:-1]) >= MIN_VISIBLE and _whole(view, target):
+            settles = candidate
+            break
+    if settles is None:
+        return None
+    right = np.array(camera.rotation[0])
+    stays = []
+    for step, lift, lens in zip((-0.12, 0.12), rng.uniform(-0.15, 0.0, 2), rng.uniform(0.75, 1.1, 2), strict=True):
+        position = eye + step * rng.uniform(0.5, 1.0) * right + (0, 0, lift) + 0.06 * (place - eye)
+        stays.append(Camera.look_at(position, 0.3 * place, camera.fov_deg * float(lens), float(rng.uniform(-5, 5))))
+    return settles, *stays
+
+
+def _inside(room: Room, point: NDArray[np.float64], margin: float = 0.25) -> bool:
+    local = (point - np.array([*room.center, 0.0])) @ turn(room.yaw_deg)
+    return bool((np.abs(local[:2]) < np.array(room.size[:2]) / 2 - margin).all() and 0.2 < local[2] < room.size[2])
+
+
+def _whole(view: View, index: int) -> bool:
+    """Whether an object does not reach the border of the picture."""
+    box = view.boxes[index]
+    return box is not None and min(box.x0, box.y0, 1 - box.x1, 1 - box.y1) > 0.01
