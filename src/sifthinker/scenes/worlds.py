@@ -15,6 +15,7 @@ from .flat.sheet import Sheet
 from .frames.frame import Frame
 from .render import View
 from .rooms import RoomView
+from .seam import SeamView
 from .story import Story
 from .task import World
 from .views import Views
@@ -22,6 +23,7 @@ from .views import Views
 WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
     "view": View.from_json,
     "views": Views.from_json,
+    "seam": SeamView.from_json,
     "room": RoomView.from_json,
     "doubt": Doubt.from_json,
     "points": Points.from_json,

@@ -14,6 +14,8 @@ from .dge_scene import TASKS as DGE_SCENE
 from .multiview import TASKS as REMIND
 from .multiview_distance import TASKS as REMIND_DISTANCE
 from .navigation import TASKS as NAVIGATION
+from .panorama import TASKS as PANORAMA
+from .panorama_seam import TASKS as PANORAMA_SEAM
 from .psychometric import TASKS as PSYCHOMETRIC
 from .sparkle import TASKS as SPARKLE
 from .stepgame import TASKS as STEPGAME
@@ -32,6 +34,8 @@ TASKS: dict[str, Task] = {
     **STEPGAME,
     **REMIND,
     **REMIND_DISTANCE,
+    **PANORAMA,
+    **PANORAMA_SEAM,
     **UNCERTAIN,
 }
 """Every task by name. `BASICS` is what is generated when no tasks are named."""

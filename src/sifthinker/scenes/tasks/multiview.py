@@ -282,14 +282,14 @@ def _view_view_turn(views: Views, roles: Roles) -> Question | str:
 # --- worlds ------------------------------------------------------------------------------------------------------
 
 
-def _plan(rng: Generator, aim: str, low: int, high: int) -> Plan:
+def any_pool(rng: Generator, aim: str, low: int, high: int) -> Plan:
     """Solids, or furniture, some of which has a front."""
     return Plan(int(rng.integers(low, high + 1)), pool=str(rng.choice(["solids", "furniture"])))
 
 
 def some_views(*patterns: str, count: int = 4, at_least: int = FEWEST) -> MakeWorld:
     """Worlds of any of the patterns."""
-    makers = [several_views(pattern, count, _plan, at_least) for pattern in patterns]
+    makers = [several_views(pattern, count, any_pool, at_least) for pattern in patterns]
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> World | str:
         return makers[rng.integers(len(makers))](rng, aim, config)
