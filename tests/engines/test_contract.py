@@ -42,16 +42,22 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
                 lines = [{"question": q, "reply": f"re: {q}"} for q in "abcdef"] + [{"question": "bad?", "error": "no"}]
                 (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, lines)))
                 name, options = f"scripted:{tmp_path / 's.jsonl'}", {}
+            case "oracle" | "blind" as alone:
+                name, options = alone, {}
             case unknown:
                 pytest.fail(f"engine {unknown} has no set-up in the contract test")
         yield stack.enter_context(open_engine(name, **options))
 
 
+STORY = {"kind": "story", "links": [["A", "left", "B"]], "forms": [0]}
+
+
 def ask(engine: Engine, question: str) -> Request:
-    sample = Sample(f"id-{question}", Image.new("RGB", (40, 30), "red"), question)
+    meta = {"task": "stepgame", "world": STORY, "roles": {"x": "A", "y": "B"}}
+    sample = Sample(f"id-{question}", Image.new("RGB", (40, 30), "red"), question, meta=meta)
     request = request_for(sample, engine, max_tokens=4, seed=1)
     if question == "bad?":
-        # A picture without its block: the local engine cannot ask that.
+        # A picture without its block: the local engine cannot ask that; oracle and blind miss the sample.
         return Request(request.id, request.messages, (*request.images, request.images[0]), 4)
     return request
 
@@ -99,6 +105,7 @@ def test_request_holds_prompt_and_pictures(engine: Engine) -> None:
         ("server:", "expected something behind the colon"),
         ("server:qwen", r"expected MODEL@URL, for example qwen@http"),
         ("server:qwen@localhost:8000", r"expected MODEL@URL"),
+        ("oracle:x", "engine 'oracle:x': oracle stands alone, without a colon"),
         ("scripted:gone.jsonl", "gone.jsonl: no such file"),
         ("./gone", "./gone: no such folder"),
     ],

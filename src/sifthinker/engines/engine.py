@@ -25,6 +25,8 @@ class Request:
     messages: chat messages; their `{"type": "image"}` blocks stand for `images`, in order.
     images: pictures at their final size (`prompt.model_images`).
     max_tokens: of the reply. temperature: 0 is greedy. seed: of sampling; None leaves it open.
+    sample: what is asked about, with its gold answer. Engines that stand in for a model (`oracle`, `blind`) may look
+    at it; those that ask one never do, and never send it anywhere.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Request:
     max_tokens: int = MAX_TOKENS
     temperature: float = 0.0
     seed: int | None = None
+    sample: Sample | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def request_for(
 ) -> Request:
     """The request that asks `engine` about `sample`, in the package's one prompt and the engine's pixel budget."""
     images = tuple(model_images(sample, engine.max_pixels, engine.grid))
-    return Request(sample.id, build_prompt(sample, frame), images, max_tokens, temperature, seed)
+    return Request(sample.id, build_prompt(sample, frame), images, max_tokens, temperature, seed, sample)
 
 
 def family_from_name(model: str) -> Family:
