@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from .lookup import lookup
 
@@ -53,6 +54,29 @@ KINDS: dict[str, Callable[[], Lines]] = {
     "benchmarks": _benchmarks,
     "recipes": _recipes,
 }
+
+
+def catalog_json(kind: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """The same for programs: kind -> entries with `name` and `about`; tasks also say where they come from."""
+    found = {
+        name: [{"name": entry, "about": about} for entry, about in lookup("kind", name, KINDS)()]
+        for name in ([kind] if kind else KINDS)
+    }
+    if "tasks" in found:
+        from .scenes.tasks import TASKS
+
+        found["tasks"] = [
+            {
+                "name": name,
+                "family": task.family,
+                "system": task.system,
+                "answer_kind": task.answer_kind,
+                "about": task.about,
+                "rule": task.rule,
+            }
+            for name, task in TASKS.items()
+        ]
+    return found
 
 
 def catalog(kind: str | None = None) -> str:

@@ -129,20 +129,28 @@ def build(
 def scenes(
     out: Out,
     n: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 1000,
-    tasks: Annotated[str | None, typer.Option(help="Comma-separated tasks; see `sifthinker list tasks`.")] = None,
-    objects: Annotated[str, typer.Option(help="Objects in a scene, FROM-TO.")] = "1-3",
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="all, or comma-separated tasks, systems or patterns; see `sifthinker list tasks`."),
+    ] = None,
+    objects: Annotated[
+        str | None, typer.Option(help="Objects in a scene, FROM-TO; default 1-3, more where a task needs more.")
+    ] = None,
     size: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT.")] = "96x96",
     seed: Seed = 0,
     workers: Workers = 2,
+    trace_style: Annotated[str, typer.Option(help="Gold traces: sif, explicit (3D steps) or scene_graph.")] = "sif",
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make generated scenes with exact questions."""
     from .datagen.build import build_scenes
+    from .scenes.generate import task_names
 
+    numbers = _pair(objects, "-", "objects") if objects else None
     manifest = build_scenes(
-        out, n, seed=seed, tasks=tasks.split(",") if tasks else None, objects=_pair(objects, "-", "objects"),
-        size=_pair(size, "x", "size"), workers=workers, resume=resume,
+        out, n, seed=seed, tasks=task_names(tasks, numbers and numbers[1]) if tasks else None, objects=numbers,
+        size=_pair(size, "x", "size"), workers=workers, resume=resume, style=trace_style,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
 
@@ -194,12 +202,13 @@ def merge(
 
 @app.command(name="eval")
 def evaluate(
-    model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, or scripted:FILE.")],
+    model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, scripted:FILE, oracle, or blind.")],
     benchmark: Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")] = "scenes",
     out: Out = Path("runs/eval"),
     limit: Annotated[int | None, typer.Option(help="Take the first so many items.")] = None,
     n: Annotated[int, typer.Option(help="Items of a generated benchmark.")] = 200,
     seed: Seed = 0,
+    data: Annotated[Path | None, typer.Option(help="Path of the benchmark, if not given behind its name.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
     max_tokens: Annotated[int, typer.Option(help="Tokens of a reply at most.")] = 1024,
@@ -214,8 +223,8 @@ def evaluate(
     from .tables import summary
 
     result = evaluate(
-        model, benchmark, out, limit=limit, n=n, seed=seed, images=images, batch_size=batch_size, max_tokens=max_tokens,
-        temperature=temperature, max_pixels=max_pixels, resume=resume, allow_failed=allow_failed,
+        model, benchmark, out, limit=limit, n=n, seed=seed, data=data, images=images, batch_size=batch_size,
+        max_tokens=max_tokens, temperature=temperature, max_pixels=max_pixels, resume=resume, allow_failed=allow_failed,
     )  # fmt: skip
     _print(result, as_json, summary(result))
     if result["n_failed"] and not allow_failed:
@@ -258,11 +267,12 @@ def report(run: Path, out: Annotated[Path | None, typer.Option(help="HTML file t
 @app.command(name="list")
 def list_(
     kind: Annotated[str | None, typer.Argument(help="sources, tasks, rewards, engines, benchmarks, recipes.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Sources, tasks, rewards, engines, benchmarks and recipes, one line each."""
-    from .catalog import catalog
+    from .catalog import catalog, catalog_json
 
-    print(catalog(kind))
+    print(json.dumps(catalog_json(kind)) if as_json else catalog(kind))
 
 
 def _counts(manifest: dict[str, Any], out: Path) -> str:

@@ -78,6 +78,7 @@ def evaluate(
     limit: int | None = None,
     n: int = 200,
     seed: int = 0,
+    data: str | Path | None = None,
     images: str | Path | None = None,
     batch_size: int = 32,
     max_tokens: int = 1024,
@@ -90,13 +91,18 @@ def evaluate(
 
     model: what `--model` takes, or an open engine. benchmark: NAME[:PATH], or a benchmark.
     limit: take the first so many items. n, seed: of generated benchmarks; seed also goes to the sampler.
-    images: folder of the photos of benchmarks that only name them.
+    data: the benchmark's path, in place of the one behind its name. images: folder of the photos of benchmarks that
+    only name them.
     resume: keep the replies in `out`; without, they are dropped and asked again.
     allow_failed: whether the metrics count as `ok` although some requests failed.
 
     Raises `InputError` for bad names and paths, and when `out` holds a run of another model, benchmark or prompt.
     """
     out = Path(out)
+    if data is not None:
+        if not isinstance(benchmark, str) or ":" in benchmark:
+            raise InputError(f"benchmark {benchmark} and --data {data}: the path is given twice; give it once")
+        benchmark = f"{benchmark}:{data}"
     options = Options(n, seed, None if images is None else Path(images))
     bench = open_benchmark(benchmark, options) if isinstance(benchmark, str) else benchmark
     config = {

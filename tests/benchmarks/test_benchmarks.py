@@ -27,6 +27,8 @@ from sifthinker.trace import Area, Step, Trace, format_trace, parse_trace
 
 def gold(sample: Sample) -> Trace:
     depth = sample.depth_map()
+    if sample.image is None:
+        return Trace((Step(Area((), ()), "I think."),), sample.answer)
     steps = []
     for boxes in ([WHOLE], list(sample.boxes)):
         if boxes:
@@ -66,6 +68,15 @@ def refcoco_file(folder: Path, **changes: object) -> Path:
     return path
 
 
+def stepgame_folder(folder: Path, label: str = "upper-right", last: str = "") -> Path:
+    story = "1 A is above B.\n2 C is to the left of B.\n"
+    question = f"3 What is the relation of the agent A to the agent C?\t{label}\t1\n"
+    for name in ("correct_clean", "correct_noise"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "qa2_test.txt").write_text(2 * (story + question) + last)
+    return folder
+
+
 def small(name: str, folder: Path) -> Benchmark:
     """Each benchmark of the table at its smallest."""
     if name == "scenes":
@@ -76,7 +87,7 @@ def small(name: str, folder: Path) -> Benchmark:
                 writer.add(to_row(sample, trace, "scenes", "template"))
         (folder / "manifest.json").write_text(json.dumps({"schema": 1, "kept": 6}))
         return open_benchmark(f"dataset:{folder}")
-    make = {"vsr": vsr_file, "blink": blink_folder, "refcoco": refcoco_file}[name]
+    make = {"vsr": vsr_file, "blink": blink_folder, "refcoco": refcoco_file, "stepgame": stepgame_folder}[name]
     return open_benchmark(f"{name}:{make(folder)}")
 
 
@@ -92,7 +103,7 @@ def test_contract(name: str, tmp_path: Path) -> None:
     for sample in samples:
         assert bench.score(gold(sample), sample).value == 1.0
         assert bench.score(parse_trace("<think>"), sample).why in UNPARSED
-        assert sample.photo().size
+        assert sample.image is None or sample.photo().size
     entry = BENCHMARKS[name]
     assert entry.about
     assert entry.source
@@ -118,7 +129,7 @@ def _opened(name: str, factory: pytest.TempPathFactory) -> Benchmark:
     return _OPEN[name]
 
 
-@pytest.mark.parametrize("name", ["dataset", "vsr", "blink", "refcoco"])
+@pytest.mark.parametrize("name", ["dataset", "vsr", "blink", "refcoco", "stepgame"])
 def test_a_path_is_needed_and_must_exist(name: str) -> None:
     with pytest.raises(InputError, match=f"benchmark {name} needs a path: {name}:"):
         open_benchmark(name)
@@ -174,6 +185,72 @@ def test_scenes_take_no_path() -> None:
         open_benchmark("scenes:folder")
     with pytest.raises(InputError, match="seed >= 0"):
         open_benchmark("scenes", Options(seed=-1))
+
+
+def test_scenes_of_other_kinds_by_their_settings() -> None:
+    bench = open_benchmark("scenes:tasks=nearer+count,objects=2-4,size=64x48", Options(n=4))
+    samples = list(bench.load())
+    assert [s.meta["task"] for s in samples] == ["nearer", "count"] * 2
+    assert {s.photo().size for s in samples} == {(64, 48)}
+    assert all(2 <= len(s.meta["world"]["scene"]["objects"]) <= 4 for s in samples)
+    assert bench.version != open_benchmark("scenes", Options(n=4)).version
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("scenes:objcts=2-4", "'objcts=2-4' is none of its settings: tasks, objects, size"),
+        ("scenes:objects=few", "expected two whole numbers, such as 2-4"),
+        ("scenes:tasks=cuont", "unknown task 'cuont': did you mean 'count'"),
+        ("scenes:tasks=nearer,objects=1-1", "needs scenes of 2 or more"),
+    ],
+)
+def test_bad_settings_of_scenes(spec: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_benchmark(spec)
+
+
+# --- stepgame --------------------------------------------------------------------------------------------------------
+
+
+def test_stepgame_has_a_task_for_each_number_of_hops(tmp_path: Path) -> None:
+    samples = list(open_benchmark(f"stepgame:{stepgame_folder(tmp_path)}").load())
+    assert [s.meta["task"] for s in samples] == ["stepgame-clean-k2"] * 2 + ["stepgame-noise-k2"] * 2
+    assert samples[0].question.startswith("A is above B.\nC is to the left of B.\nWhat is the relation")
+    assert samples[0].answer == "upper-right"
+    bench = open_benchmark(f"stepgame:{tmp_path}")
+    assert bench.score(Trace((), "above and right"), samples[0]).value == 1.0
+    assert bench.score(Trace((), "right"), samples[0]).value == 0.0
+
+
+def test_stepgame_in_its_original_form(tmp_path: Path) -> None:
+    story = {"story": ["A is above B."], "question": "What is the relation of the agent A to the agent B?"}
+    (tmp_path / "qa1_test.json").write_text(json.dumps({"0": story | {"label": "above"}}))
+    [sample] = open_benchmark(f"stepgame:{tmp_path}").load()
+    assert sample.answer == "above"
+    (tmp_path / "qa1_test.json").write_text(json.dumps({"0": story}))
+    with pytest.raises(InputError, match="story, question, label"):
+        open_benchmark(f"stepgame:{tmp_path}")
+
+
+def test_stepgame_faults(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="label 'near' is none of left, right"):
+        open_benchmark(f"stepgame:{stepgame_folder(tmp_path, label='near')}")
+    with pytest.raises(InputError, match="the last story has no question"):
+        open_benchmark(f"stepgame:{stepgame_folder(tmp_path, last='1 A is above B.')}")
+    with pytest.raises(InputError, match=r"qa2_test\.txt:7: expected 'number sentence', got 'A is above'"):
+        open_benchmark(f"stepgame:{stepgame_folder(tmp_path, last='A is above')}")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no qaK_test\.txt here"):
+        open_benchmark(f"stepgame:{tmp_path / 'empty'}")
+
+
+def test_oracle_is_right_on_every_story(shared_data: Path, tmp_path: Path) -> None:
+    result = evaluate("oracle", "stepgame", tmp_path, data=shared_data / "stepgame")
+    assert (result["n"], result["n_scored"]) == (2000, 2000)
+    assert result["answer_accuracy"]["value"] == result["valid_rate"]["value"] == 1.0
+    assert len(result["tasks"]) == 20
+    assert {found["answer_accuracy"]["value"] for found in result["tasks"].values()} == {1.0}
 
 
 # --- vsr -------------------------------------------------------------------------------------------------------------

@@ -15,13 +15,23 @@ from .dataset import open_dataset
 from .protocol import UNPARSED, Benchmark, Entry, Options, Score
 from .refcoco import open_refcoco
 from .scenes import open_scenes
+from .stepgame import open_stepgame
 from .vsr import open_vsr
 
 __all__ = ["BENCHMARKS", "UNPARSED", "Benchmark", "Entry", "Options", "Score", "open_benchmark"]
 
 BENCHMARKS: dict[str, Entry] = {
     "scenes": Entry(
-        open_scenes, "generated held-out scenes with exact answers (--n, --seed)", "this package", "Apache-2.0"
+        open_scenes,
+        "scenes[:tasks=A+B,objects=2-4,size=128x128], generated held-out scenes with exact answers (--n, --seed)",
+        "this package",
+        "Apache-2.0",
+    ),
+    "stepgame": Entry(
+        open_stepgame,
+        "stepgame:DIR, stories in words over 1 to 10 hops, rectified",
+        "github.com/Fangjun-Li/SpatialLM-StepGame, from ZhengxiangShi/StepGame",
+        "StepGame: MIT; its rectified copy has no licence file",
     ),
     "dataset": Entry(
         open_dataset, "dataset:DIR, a folder that build or scenes wrote", "your own data", "that of the data"

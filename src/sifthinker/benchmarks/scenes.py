@@ -1,7 +1,8 @@
 """`scenes`: generated scenes with exact answers that no training set holds.
 
 Held out by construction: a scene follows from (seed, number) alone, and evaluation draws from seeds at `HELD_OUT`
-and above, while `sifthinker scenes` is for seeds below.
+and above, while `sifthinker scenes` is for seeds below. `scenes:tasks=nearer+count,objects=2-4,size=128x128` says what
+kind of scenes; without, they are as simple as those of `sifthinker scenes` by default.
 """
 
 from __future__ import annotations
@@ -22,27 +23,34 @@ Not 1 << 32: numpy cuts seeds into words of 32 bits and fills up with zeros, so 
 same stream. The third word of (seed, number) is 1 here and 0 for all seeds and numbers below 2**32.
 """
 
+SETTINGS = ("tasks", "objects", "size")
+
 
 @dataclass(frozen=True)
 class Scenes:
-    """Generated scenes, as simple as those of `sifthinker scenes` by default: one to three objects, 96 x 96 pixels."""
+    """Generated scenes. tasks, size, objects: as in `scenes.generate.scene_config`."""
 
     n: int
     seed: int
     size: tuple[int, int] = (96, 96)
-    objects: tuple[int, int] = (1, 3)
+    objects: tuple[int, int] | None = None
+    tasks: tuple[str, ...] | None = None
     name: str = "scenes"
 
     @property
     def version(self) -> str:
-        return f"1-seed{self.seed}-{self.size[0]}x{self.size[1]}-{self.objects[0]}to{self.objects[1]}"
+        from ..scenes.generate import scene_config
+
+        config = scene_config(self.tasks, self.size, self.objects)
+        (width, height), (low, high) = config.size, config.objects
+        return f"2-seed{self.seed}-{width}x{height}-{low}to{high}-{config.digest}"
 
     def load(self) -> Iterator[Sample]:
         """One sample at a time; the first k of n are the k of a smaller set."""
         from ..scenes.generate import generate
 
         seed = HELD_OUT + self.seed
-        for sample, _ in generate(self.n, seed, size=self.size, objects=self.objects):
+        for sample, _ in generate(self.n, seed, self.tasks, self.size, self.objects):
             yield replace(sample, id=sample.id.replace(str(seed), f"heldout{self.seed}"))
 
     def score(self, trace: Trace, sample: Sample) -> Score:
@@ -51,11 +59,38 @@ class Scenes:
 
 
 def open_scenes(path: str | None, options: Options) -> Scenes:
-    """Raises `InputError` for a path, which generated scenes have none of, and for a negative seed."""
-    if path:
-        raise InputError(
-            f"benchmark scenes takes no path, got {path!r}; a folder that `scenes` wrote is dataset:{path}"
-        )
+    """Raises `InputError` for settings that are none, unknown tasks, and a negative seed."""
+    from ..scenes.generate import scene_config, task_names
+
     if options.seed < 0 or options.n < 1:
         raise InputError(f"benchmark scenes needs n >= 1 and seed >= 0, got n {options.n}, seed {options.seed}")
-    return Scenes(options.n, options.seed)
+    given = _settings(path or "")
+    size, objects = _pair("size", given, "x") or (96, 96), _pair("objects", given, "-")
+    tasks = task_names(given["tasks"], objects[1] if objects else None) if "tasks" in given else None
+    scene_config(tasks, size, objects)
+    return Scenes(options.n, options.seed, size, objects, tasks)
+
+
+def _settings(text: str) -> dict[str, str]:
+    """`tasks=a+b,objects=2-4` taken apart."""
+    given: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(
+                f"benchmark scenes takes no path, got {text!r}, but settings such as tasks=nearer+count,objects=2-4; a "
+                f"folder that `scenes` wrote is dataset:{text}"
+            )
+        if name not in SETTINGS or not value:
+            raise InputError(f"benchmark scenes: {part!r} is none of its settings: {', '.join(SETTINGS)}")
+        given[name] = value
+    return given
+
+
+def _pair(name: str, given: dict[str, str], separator: str) -> tuple[int, int] | None:
+    if name not in given:
+        return None
+    first, _, second = given[name].partition(separator)
+    if not (first.isdecimal() and (second or first).isdecimal()):
+        raise InputError(f"benchmark scenes: {name}={given[name]}: expected two whole numbers, such as 2{separator}4")
+    return int(first), int(second or first)

@@ -106,26 +106,35 @@ def build_scenes(
     n: int,
     seed: int = 0,
     tasks: Sequence[str] | None = None,
-    objects: tuple[int, int] = (1, 3),
+    objects: tuple[int, int] | None = None,
     size: Size = (96, 96),
     workers: int = 1,
     resume: bool = False,
+    style: str = "sif",
 ) -> dict[str, Any]:
     """Make a data set of `n` generated scenes with exact questions and their gold traces; returns the manifest.
 
-    tasks, objects, size, workers: as in `scenes.generate.generate`. Every sample passes the same checks as photos do.
+    tasks, objects, size, workers, style: as in `scenes.generate.generate`. Every sample passes the checks of photos.
     """
     from ..benchmarks.scenes import HELD_OUT
     from ..scenes.generate import generate
 
     if seed >= HELD_OUT:
         raise InputError(f"seed {seed}: seeds from {HELD_OUT} on are held out for evaluation; choose a smaller one")
-    config = {"n": n, "tasks": None if tasks is None else list(tasks), "objects": list(objects), "size": list(size)}
+    config = {
+        "n": n,
+        "tasks": None if tasks is None else list(tasks),
+        "objects": None if objects is None else list(objects),
+        "size": list(size),
+        "trace_style": style,
+    }
 
     def outcomes(start: int) -> Iterator[Kept | Reject]:
-        for sample, trace in generate(n - start, seed, tasks, size, objects, workers, start):
+        for sample, trace in generate(n - start, seed, tasks, size, objects, workers, start, style):
             stored = as_stored(sample)
-            yield screen(stored, size) or gold_earns_all(stored, trace) or Kept(stored, trace)
+            # Several views come as one larger picture.
+            shown = size if stored.image is None else stored.photo().size
+            yield screen(stored, shown) or gold_earns_all(stored, trace) or Kept(stored, trace)
 
     return write_dataset(outcomes, Path(out), Run("scenes", "scenes", seed, config, "scenes"), total=n, resume=resume)
 

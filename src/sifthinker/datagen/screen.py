@@ -24,13 +24,15 @@ _TAG = re.compile(r"</?(?:think|area|text|answer)>")
 
 
 def screen(sample: Sample, size: Size) -> Reject | None:
-    """The first thing that bars a sample from a data set; None if nothing does. size: of the photo."""
+    """The first thing that bars a sample from a data set; None if nothing does. size: of the photo, if there is one."""
     if not sample.question:
         return Reject(sample.id, "empty_question")
     if not sample.answer:
         return Reject(sample.id, "empty_answer")
     if _TAG.search(sample.question) or _TAG.search(sample.answer):
         return Reject(sample.id, "tag_in_text", f"question {sample.question!r}, answer {sample.answer!r}")
+    if sample.image is None:
+        return None  # a question in words has nothing to look at
     if not sample.boxes:
         return Reject(sample.id, "no_boxes")
     for box in sample.boxes:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from tqdm import tqdm
 
 from ..draw import contact_sheet, draw_boxes
@@ -23,6 +24,8 @@ from ..trace import Trace, format_trace
 from .config import read_yaml, recipe_names, split_config
 
 SHEET_TILES = 24
+BLANK = (96, 96)
+"""Size of the tile of a question in words."""
 
 
 def check(target: str, limit: int = 200, out: Path | None = None) -> dict[str, Any]:
@@ -108,7 +111,8 @@ def _tokens(values: dict[str, Any], pairs: Sequence[tuple[Sample, Trace | None]]
     prompts, completions = [], []
     for sample, trace in tqdm(pairs, desc="token lengths", unit="row"):
         text = processor.apply_chat_template(build_prompt(sample), tokenize=False, add_generation_prompt=True)
-        ids = processor(images=[model_images(sample, max_pixels, grid)], text=[text])["input_ids"]  # type: ignore[arg-type]
+        images = model_images(sample, max_pixels, grid)
+        ids = processor(images=[images] if images else None, text=[text])["input_ids"]  # type: ignore[arg-type]
         prompts.append(len(ids[0]))
         if trace is not None:
             completions.append(len(processor.tokenizer(format_trace(trace))["input_ids"]))
@@ -163,8 +167,14 @@ def plan(values: dict[str, Any], rows: int | None = None) -> dict[str, Any]:
 
 
 def _sheet(pairs: Sequence[tuple[Sample, Trace | None]]) -> Any:
-    tiles = [(draw_boxes(sample.photo(), sample.boxes), f"{sample.question} - {sample.answer}") for sample, _ in pairs]
+    tiles = [(_picture(sample), f"{sample.question} - {sample.answer}") for sample, _ in pairs]
     return contact_sheet(tiles)
+
+
+def _picture(sample: Sample) -> Image.Image:
+    if sample.image is None:
+        return Image.new("RGB", BLANK, (240, 240, 240))
+    return draw_boxes(sample.photo(), sample.boxes)
 
 
 def summary(result: dict[str, Any]) -> str:
