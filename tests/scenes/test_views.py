@@ -23,7 +23,7 @@ def planner(pool):
     return lambda rng, aim, low, high: Plan(int(rng.integers(low, high + 1)), pool=pool)
 
 
-def worlds(make, count=COUNT, seed=3, aim="", most_losses=0.7):
+def worlds(make, count=COUNT, seed=3, aim="", most_losses=0.8):
     """Worlds, and that not too many draws were lost."""
     rng, found, tries = np.random.default_rng(seed), [], 0
     while len(found) < count:

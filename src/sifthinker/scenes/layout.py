@@ -210,7 +210,7 @@ def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
     spans: list[np.ndarray] = []
     for kind in kinds:
         for _ in range(TRIES):
-            thing = _draw_object(rng, kind, camera, size, plan, objects)
+            thing = _draw_object(rng, kind, camera, size, plan, stage, objects)
             if thing is None or not _clear(thing, objects, (camera,), stage):
                 continue
             span = _span(thing, camera, size, stage)
@@ -227,14 +227,16 @@ def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:
     return Scene(tuple(objects[i] for i in order), _room(rng, camera, stage), _light(rng, camera, stage), (camera,))
 
 
-def place(rng: Generator, plan: Plan, cameras: Sequence[Camera], size: Size, shared: int = 0) -> Scene | str:
+def place(
+    rng: Generator, plan: Plan, cameras: Sequence[Camera], size: Size, shared: int = 0, wide: float = 1.0
+) -> Scene | str:
     """A random scene for cameras that are given, or the reason why none was found.
 
     Objects stand on the floor, do not touch, and keep their distance from all cameras. Cameras get objects in turn,
     each wholly in frame of its camera (in a panorama: away from the seam). shared: so many are in frame of all.
-    What hides what is not looked at.
+    wide: objects may be as many times the stage's reach away from the middle. What hides what is not looked at.
     """
-    stage, kinds = plan.stage, _kinds(rng, plan)
+    kinds, stage = _kinds(rng, plan), replace(plan.stage, reach=wide * plan.stage.reach)
     if isinstance(kinds, str):
         return kinds
     objects: list[SceneObject] = []
@@ -243,7 +245,7 @@ def place(rng: Generator, plan: Plan, cameras: Sequence[Camera], size: Size, sha
         chosen = cameras[(first + number) % len(cameras)]
         wanted = cameras if number < shared else [chosen]
         for _ in range(TRIES):
-            thing = _draw_object(rng, kind, chosen, size, plan, objects)
+            thing = _draw_object(rng, kind, chosen, size, plan, stage, objects)
             if thing is None or not _clear(thing, objects, cameras, stage):
                 continue
             if all(_span(thing, camera, size, stage) is not None for camera in wanted):
@@ -356,12 +358,18 @@ def _camera(rng: Generator, stage: Stage) -> Camera:
 
 
 def _draw_object(
-    rng: Generator, kind: tuple[str, str], camera: Camera, size: Size, plan: Plan, others: Sequence[SceneObject]
+    rng: Generator,
+    kind: tuple[str, str],
+    camera: Camera,
+    size: Size,
+    plan: Plan,
+    stage: Stage,
+    others: Sequence[SceneObject],
 ) -> SceneObject | None:
     """A random object somewhere in the picture, or on top of another if it is small."""
     if SHAPES[kind[0]].small:
         return _on_top(rng, *kind, [o for o in others if SHAPES[o.shape].holds], plan)
-    return _object(rng, *kind, camera, size, plan)
+    return _object(rng, *kind, camera, size, plan, stage.reach)
 
 
 def _body(rng: Generator, shape: str) -> tuple[Sequence[float], float]:
@@ -382,7 +390,9 @@ def _skin(rng: Generator, color: str, plan: Plan) -> tuple[Vector, str]:
     return _rounded(tint), plan.materials[int(rng.integers(len(plan.materials))) if several else 0]
 
 
-def _object(rng: Generator, shape: str, color: str, camera: Camera, size: Size, plan: Plan) -> SceneObject | None:
+def _object(
+    rng: Generator, shape: str, color: str, camera: Camera, size: Size, plan: Plan, reach: float
+) -> SceneObject | None:
     """An object under a random pixel, or None where that pixel shows no floor within reach."""
     pixel = rng.uniform((0.08, 0.18), (0.92, 0.92)) * size
     sides, yaw = _body(rng, shape)
@@ -396,7 +406,7 @@ def _object(rng: Generator, shape: str, color: str, camera: Camera, size: Size, 
     extent = _rounded(sides)
     spot = (round(float(x), 4), round(float(y), 4), extent[2] / 2)
     thing = SceneObject(shape, color, tint, extent, spot, round(yaw, 2), SHAPES[shape].front, material)
-    return thing if along > 0 and np.hypot(x, y) + _radius(thing) <= plan.stage.reach else None
+    return thing if along > 0 and np.hypot(x, y) + _radius(thing) <= reach else None
 
 
 def _on_top(rng: Generator, shape: str, color: str, holders: Sequence[SceneObject], plan: Plan) -> SceneObject | None:

@@ -23,6 +23,8 @@ BEARING_DEG = (25.0, 110.0)
 """Pair: difference of the bearings of two neighboring cameras, seen from the middle."""
 HEIGHT_STEP = 0.12
 """Pair: least difference of two cameras' heights, as a share of their mean distance from the middle."""
+AROUND = 1.6
+"""Around a camera in the middle, objects may be as many times the stage's reach away."""
 WALK_TURN_DEG = (20.0, 45.0)
 """Walk: how far the camera turns, in those that turn."""
 WALK_SHARE = (0.25, 0.45)
@@ -46,11 +48,13 @@ class Pattern:
     """One way to put cameras.
 
     cameras(rng, stage, count, aim): the cameras in order. shared: whether one object must be seen by all of them.
+    wide: how many times the stage's reach objects may be away from the middle.
     """
 
     about: str
     cameras: Callable[[Generator, Stage, int, str], list[Camera]]
     shared: bool = False
+    wide: float = 1.0
 
 
 def _toward(bearing_deg: float, distance: float, height: float, stage: Stage, fov: float) -> Camera:
@@ -134,7 +138,7 @@ def _walk(rng: Generator, stage: Stage, count: int, aim: str) -> list[Camera]:
 PATTERNS: dict[str, Pattern] = {
     "pair": Pattern("cameras at different bearings and heights that share an object", _pair, shared=True),
     "orbit": Pattern("cameras around the middle at equal angles", _orbit),
-    "pan": Pattern("one position, headings at equal angles", _pan),
-    "walk": Pattern("a smooth path", _walk),
+    "pan": Pattern("one position, headings at equal angles", _pan, wide=AROUND),
+    "walk": Pattern("a smooth path", _walk, wide=1.2),
 }
 """Ways to put cameras; `views.several_views` takes the key."""

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from ..depth import DepthMap
 from ..geometry import Box, Size
+from ..lookup import lookup
 from .layout import MIN_VISIBLE, Plan, place, sample_scene, too_hidden
 from .model import Scene
-from .patterns import PATTERNS, around
+from .patterns import AROUND, PATTERNS, around
 from .render import View, render
 from .task import MakeWorld
 
@@ -65,16 +66,16 @@ def several_views(pattern: str, count: int, plan: Planner = any_number, at_least
     pattern: a key of `patterns.PATTERNS`. Every object is wholly in frame of one camera at least and visible there by
     `SEEN` or more; patterns that share have an object that all cameras see well. at_least: as in `one_view`.
     """
-    cameras, shared = PATTERNS[pattern].cameras, PATTERNS[pattern].shared
+    chosen = lookup("pattern", pattern, PATTERNS)
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> Views | str:
         wanted = plan(rng, aim, *_range(config, at_least))
-        eyes = cameras(rng, wanted.stage, count, aim)
-        scene = place(rng, wanted, eyes, config.size, shared)
+        eyes = chosen.cameras(rng, wanted.stage, count, aim)
+        scene = place(rng, wanted, eyes, config.size, chosen.shared, chosen.wide)
         if isinstance(scene, str):
             return scene
         views = Views(tuple(render(scene, config.size, number) for number in range(count)))
-        return views.unseen(SEEN) or ("" if not shared else views.apart(MIN_VISIBLE)) or views
+        return views.unseen(SEEN) or (views.apart(MIN_VISIBLE) if chosen.shared else None) or views
 
     return make
 
@@ -88,7 +89,7 @@ def panorama(plan: Planner = any_number, at_least: int = 1) -> MakeWorld:
     def make(rng: Generator, aim: str, config: SceneConfig) -> View | str:
         wanted = plan(rng, aim, *_range(config, at_least))
         size = (2 * config.size[1], config.size[1])
-        scene = place(rng, wanted, around(rng, wanted.stage), size)
+        scene = place(rng, wanted, around(rng, wanted.stage), size, wide=AROUND)
         if isinstance(scene, str):
             return scene
         view = render(scene, size)
