@@ -119,8 +119,9 @@ def turned_panorama(plan: Planner = any_number, at_least: int = 1) -> MakeWorld:
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> SeamView | str:
         view = whole(rng, aim, config)
-        if not isinstance(view, View):
+        if isinstance(view, str):
             return view
+        assert isinstance(view, View)
         world = SeamView(view)
         if aim in AROUND:
             right = _toward(rng, world, aim)

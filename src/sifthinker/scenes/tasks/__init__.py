@@ -11,6 +11,9 @@ from .basics import TASKS as BASICS
 from .dge_image import TASKS as DGE_IMAGE
 from .dge_pair import TASKS as DGE_PAIR
 from .dge_scene import TASKS as DGE_SCENE
+from .earth import TASKS as EARTH
+from .earth_relations import TASKS as EARTH_RELATIONS
+from .layout_map import TASKS as LAYOUT_MAP
 from .multiview import TASKS as REMIND
 from .multiview_distance import TASKS as REMIND_DISTANCE
 from .navigation import TASKS as NAVIGATION
@@ -31,11 +34,14 @@ TASKS: dict[str, Task] = {
     **SPARKLE,
     **PSYCHOMETRIC,
     **NAVIGATION,
+    **EARTH,
+    **EARTH_RELATIONS,
     **STEPGAME,
     **REMIND,
     **REMIND_DISTANCE,
     **PANORAMA,
     **PANORAMA_SEAM,
+    **LAYOUT_MAP,
     **UNCERTAIN,
 }
 """Every task by name. `BASICS` is what is generated when no tasks are named."""
