@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..lookup import lookup
 from .doubt import Doubt
 from .flat.gridmap import GridMap
+from .flat.land import Land
 from .flat.points import Points
 from .flat.polycubes import Polycubes
 from .flat.sheet import Sheet
@@ -28,6 +29,7 @@ WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
     "doubt": Doubt.from_json,
     "points": Points.from_json,
     "gridmap": GridMap.from_json,
+    "land": Land.from_json,
     "polycubes": Polycubes.from_json,
     "sheet": Sheet.from_json,
     "story": Story.from_json,

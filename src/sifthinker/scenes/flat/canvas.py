@@ -53,10 +53,22 @@ class Canvas:
         return np.asarray(self._image.reduce(SCALE))
 
     def polygon(
-        self, corners: Sequence[Point], fill: Color | None = None, line: Color | None = None, wide: float = 1.0
+        self,
+        corners: Sequence[Point],
+        fill: Color | None = None,
+        line: Color | None = None,
+        wide: float = 1.0,
+        cover: float = 1.0,
     ) -> None:
-        """A filled polygon and, if `line` is given, its outline."""
-        if fill is not None:
+        """A filled polygon and, if `line` is given, its outline; cover: how much of what is below the fill hides."""
+        if fill is not None and cover < 1:
+            places = _large(corners)
+            left, top = (int(min(values)) for values in zip(*places, strict=True))
+            right, bottom = (int(max(values)) + 1 for values in zip(*places, strict=True))
+            mask = Image.new("L", (right - left, bottom - top))
+            ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in places], fill=round(255 * cover))
+            self._image.paste(fill, (left, top, right, bottom), mask)
+        elif fill is not None:
             self._draw.polygon(_large(corners), fill=fill)
         if line is not None:
             self.path([*corners, corners[0]], line, wide)
