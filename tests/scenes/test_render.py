@@ -1,13 +1,15 @@
 """Rendered depth, masks, boxes and visible fractions against geometry worked out another way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sifthinker.errors import InputError
 from sifthinker.geometry import Box
 from sifthinker.scenes.layout import Plan, sample_scene
-from sifthinker.scenes.model import Camera, Light, Room, Scene
-from sifthinker.scenes.render import render
+from sifthinker.scenes.model import FULL_TURN, Camera, Light, Room, Scene, rotated
+from sifthinker.scenes.render import MATERIALS, render
 from sifthinker.scenes.shapes import SHAPES, unit_mesh
 
 from .conftest import HALL, scene, thing
@@ -246,3 +248,153 @@ def test_box_of_a_board_is_exact():
     view = render(scene(board, eye=(0.0, -6.0, 1.0), target=(0.0, 0.0, 1.0), fov=53.13010235), (120, 80))
     # Focal length 120 px, the front at 5.9995 m: 40 px wide, 20 px high around the middle.
     assert view.boxes == (Box(40 / 120, 30 / 80, 80 / 120, 50 / 80),)
+
+
+# --- parts and materials -----------------------------------------------------------------------------------------
+
+
+def test_parts_keep_their_own_colors():
+    beds = [replace(thing("bed", color, size=(2.0, 1.4, 1.0)), yaw_deg=-60.0) for color in ("red", "blue")]
+    red, blue = (render(scene(bed, eye=(0.0, -4.0, 2.5)), SIZE).image.astype(int) for bed in beds)
+    pillow = (np.abs(red - blue).max(axis=2) <= 1) & (red.min(axis=2) > 150) & (np.arange(SIZE[1])[:, None] > 25)
+    assert pillow.sum() > 20
+    blanket = red[..., 0] - blue[..., 0] > 60
+    assert blanket.sum() > 200
+
+
+def glowing(material, shape="sphere"):
+    """The picture of an object of a material, as floats."""
+    return render(scene(replace(thing(shape), material=material)), SIZE).image.astype(float)
+
+
+@pytest.mark.parametrize("material", MATERIALS)
+def test_materials_change_the_object_only(material):
+    matte, other = glowing("matte"), glowing(material)
+    mask = render(scene(thing("sphere")), SIZE).instances == 0
+    edge = (
+        mask ^ np.roll(mask, 1, 0)
+        | mask ^ np.roll(mask, 1, 1)
+        | mask ^ np.roll(mask, -1, 0)
+        | mask ^ np.roll(mask, -1, 1)
+    )
+    changed = np.abs(matte - other).max(axis=2) > 1
+    assert not changed[~mask & ~edge].any()
+    assert changed[mask].any() == (material != "matte")
+
+
+def test_gloss_is_brighter_and_narrower():
+    seen = render(scene(thing("sphere")), SIZE).instances == 0
+    mask = np.all([np.roll(seen, step, axis) for step in (-2, 2) for axis in (0, 1)], axis=0)
+    matte, glossy, rubber = (glowing(m)[mask][:, 1] for m in ("matte", "glossy", "rubber"))
+    assert glossy.max() > matte.max() > rubber.max()
+
+
+def test_metal_reflects_in_its_own_color():
+    made = scene(replace(thing("sphere"), material="metal"))
+    view = render(made, SIZE)
+    red = view.image[view.instances == 0].astype(float)
+    assert np.median(red[:, 0]) > 3 * np.median(red[:, 2])
+    up, down = red[:150].mean(), red[-150:].mean()
+    assert up > down, "the room above is brighter than the floor below"
+
+
+def test_patterns_stay_on_the_object_when_everything_turns():
+    made = scene(replace(thing("cube", yaw=20.0), material="wood"))
+    first, second = render(made, SIZE), render(rotated(made, 50.0), SIZE)
+    inside = (first.instances == 0) & (second.instances == 0)
+    close = np.abs(first.image.astype(int) - second.image).max(axis=2)[inside] < 16
+    assert close.mean() > 0.97
+    assert np.std(first.image[inside][:, 0].astype(float)) > 3
+
+
+def test_unknown_materials_are_refused_with_a_hint():
+    with pytest.raises(InputError, match=r"unknown material 'metals': did you mean 'metal'"):
+        _ = render(scene(replace(thing(), material="metals")), SIZE).image
+
+
+# --- panoramas ---------------------------------------------------------------------------------------------------
+
+WIDE = (160, 80)
+
+
+def panorama(*objects, eye=(0.0, 0.0, 1.5), ahead=(0.0, 1.0, 1.5), room=HALL):
+    camera = replace(Camera.look_at(eye, ahead, 90.0), fov_deg=FULL_TURN)
+    return render(Scene(objects, room, Light((3.0, 3.0, 8.0)), (camera,)), WIDE)
+
+
+def test_depth_of_a_panorama_is_the_distance():
+    view = panorama()
+    rows, columns = np.indices((80, 160)) + 0.5
+    lift, heading = (0.5 - rows / 80) * np.pi, (columns / 160 - 0.5) * 2 * np.pi
+    floor = 1.5 / np.maximum(np.sin(-lift), 1e-9)
+    below = (lift < 0) & (floor * np.cos(lift) < 19)
+    assert below.sum() > 3000
+    assert np.abs(view.depth.values - floor)[below].max() < 1e-3
+    wall = 20 / np.maximum(np.cos(heading) * np.cos(lift), 1e-9)
+    ahead = (np.abs(heading) < 0.7) & (np.abs(lift) < 0.05)
+    assert np.abs(view.depth.values - wall)[ahead].max() < 1e-3
+    assert view.depth.valid.all()
+
+
+def test_a_panorama_has_no_seam():
+    things = (
+        thing("cone", at=(0.7, 3.0)),
+        thing("cube", "blue", (-2.0, 0.2), yaw=20.0),
+        thing("ring", "green", (2, -2)),
+    )
+    ahead, behind = panorama(*things), panorama(*things, ahead=(0.0, -1.0, 1.5))
+    for a, b in ((ahead.instances, behind.instances), (ahead.depth.values, behind.depth.values)):
+        assert np.isclose(np.roll(a, 80, axis=1), b, atol=1e-3).mean() > 0.999
+    off = np.abs(np.roll(ahead.image, 80, axis=1).astype(int) - behind.image).max(axis=2)
+    assert (off > 12).mean() < 0.01
+
+
+def test_objects_across_the_seam_have_no_box():
+    view = panorama(thing(at=(0.0, -3.0)), thing("cone", "blue", (0.0, 3.0)))
+    assert view.boxes[0] is None
+    assert view.visible[0] == pytest.approx(1.0)
+    assert (view.instances[:, [0, -1]] == 0).any()
+    box = view.boxes[1]
+    assert box is not None
+    assert box.center[0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_every_pixel_of_an_object_is_found_in_a_panorama():
+    """Rays near the poles and around the camera: against casting every ray at every object."""
+    things = (
+        thing(size=(4.0, 4.0, 0.3)),  # under the camera
+        thing(size=(1.0, 1.0, 0.5), z=4.0, color="blue"),  # over it
+        thing(size=(3.0, 0.2, 3.0), at=(0.3, -1.5), color="green"),  # close, across the seam
+    )
+    view = panorama(*things)
+    directions = view.camera.rays((np.indices((80, 160)) + 0.5)[::-1].reshape(2, -1).T, WIDE) @ np.array(
+        view.camera.rotation
+    )
+    for index, solid in enumerate(things):
+        half, start = np.array(solid.size) / 2, np.array(view.camera.position) - solid.position
+        with np.errstate(divide="ignore"):
+            first, second = (-half - start) / directions, (half - start) / directions
+        enter, leave = np.minimum(first, second).max(axis=1), np.maximum(first, second).min(axis=1)
+        hit = ((enter < leave) & (leave > 0)).reshape(80, 160)
+        seen = view.instances == index
+        if index == 1:
+            assert (hit != seen).sum() < 8
+        assert not (seen & ~hit).sum() > 4
+
+
+def test_visible_fractions_of_a_panorama_count_solid_angle():
+    # A board overhead whose half that is nearer to the zenith is hidden: few steradians, many pixels.
+    far, near = thing(size=(8.0, 2.0, 0.01), at=(0.0, 0.0), z=5.0), thing(size=(1.0, 1.0, 0.01), z=3.0, color="blue")
+    view = panorama(far, near, eye=(0.0, 0.0, 1.0), ahead=(0.0, 1.0, 1.0))
+    rng = np.random.default_rng(0)
+    rays = rng.normal(size=(400_000, 3))
+    up = rays[:, 2] > 0
+
+    def meets(height, x, y):
+        at = rays[:, :2] / np.where(up, rays[:, 2], 1)[:, None] * height
+        return up & (np.abs(at[:, 0]) < x) & (np.abs(at[:, 1]) < y)
+
+    whole, hidden = meets(4.0, 4.0, 1.0), meets(2.0, 0.5, 0.5)
+    assert view.visible[0] == pytest.approx((whole & ~hidden).sum() / whole.sum(), abs=0.03)
+    by_pixels = (view.instances == 0).sum() / ((view.instances == 0).sum() + (view.instances == 1).sum())
+    assert abs(by_pixels - view.visible[0]) > 0.1, "pixels alone would say something else"
