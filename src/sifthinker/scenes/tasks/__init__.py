@@ -22,6 +22,7 @@ from .panorama_seam import TASKS as PANORAMA_SEAM
 from .psychometric import TASKS as PSYCHOMETRIC
 from .sparkle import TASKS as SPARKLE
 from .stepgame import TASKS as STEPGAME
+from .surds import TASKS as SURDS
 from .uncertain import TASKS as UNCERTAIN
 
 __all__ = ["BASICS", "TASKS"]
@@ -42,6 +43,7 @@ TASKS: dict[str, Task] = {
     **PANORAMA,
     **PANORAMA_SEAM,
     **LAYOUT_MAP,
+    **SURDS,
     **UNCERTAIN,
 }
 """Every task by name. `BASICS` is what is generated when no tasks are named."""
