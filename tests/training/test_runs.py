@@ -138,6 +138,7 @@ def test_trl_still_has_the_methods_that_we_override() -> None:
 
     signatures = {
         "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
+        "_tokenize_prompts": ["self", "prompts"],
         "_save_checkpoint": ["self", "model", "trial"],
         "_load_optimizer_and_scheduler": ["self", "checkpoint"],
         "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],

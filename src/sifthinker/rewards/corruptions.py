@@ -124,6 +124,8 @@ def _answer_cut(trace: Trace, sample: Sample, rng: random.Random) -> str | None:
 
 
 def _order_broken(trace: Trace, sample: Sample, rng: random.Random) -> str | None:
+    if not trace.steps[-1].area.boxes:
+        return None
     lines = format_trace(trace).split("</think>")
     head, _, text = lines[0].rpartition("<text>")
     before, _, area = head.rpartition("<area>")
@@ -132,7 +134,8 @@ def _order_broken(trace: Trace, sample: Sample, rng: random.Random) -> str | Non
 
 def _tag_missing(trace: Trace, sample: Sample, rng: random.Random) -> str | None:
     # Without these the parser still recovers boxes, depths and answer.
-    return _drop(format_trace(trace), rng.choice(["<think>", "</think>", "</area>", "</text>"]))
+    reply = format_trace(trace)
+    return _drop(reply, rng.choice([t for t in ("<think>", "</think>", "</area>", "</text>") if t in reply]))
 
 
 def _text_outside(trace: Trace, sample: Sample, rng: random.Random) -> str | None:
@@ -146,6 +149,8 @@ def _answer_twice(trace: Trace, sample: Sample, rng: random.Random) -> str | Non
 
 
 def _too_precise(trace: Trace, sample: Sample, rng: random.Random) -> str | None:
+    if not trace.steps[-1].area.boxes:
+        return None
     areas, close, words = format_trace(trace).rpartition("</area>")
     head, bracket, tail = areas.rpartition("]}" if sample.depth is None else '],"depth"')
     return f"{head}00{bracket}{tail}{close}{words}"
@@ -256,8 +261,10 @@ def _moves(box: Box, rng: random.Random) -> Iterator[Box]:
 def _wrong_depth_in(trace: Trace, number: int, sample: Sample, rng: random.Random) -> str | None:
     depth = sample.depth_map()
     step = trace.steps[number]
+    if depth is None or not step.area.boxes:
+        return None
     index = rng.randrange(len(step.area.boxes))
-    mean = None if depth is None else depth.relative().box_mean(step.area.boxes[index])
+    mean = depth.relative().box_mean(step.area.boxes[index])
     if mean is None:
         return None
     error = tolerance(mean) + 0.01 + 0.3 * rng.random()

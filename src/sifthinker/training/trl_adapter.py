@@ -1,7 +1,7 @@
 """The one file that knows TRL's shapes: the trainer subclasses of the warm-up and of GRPO-SIF.
 
 Written against TRL 1.16; `tests/training/test_runs.py` holds the signatures of the private methods used here
-(`_calculate_rewards`, `_save_checkpoint`, `_load_optimizer_and_scheduler`, `_load_from_checkpoint`).
+(`_calculate_rewards`, `_tokenize_prompts`, `_save_checkpoint`, `_load_optimizer_and_scheduler`, `_load_from_checkpoint`).
 """
 
 from __future__ import annotations
@@ -68,6 +68,11 @@ class SifGRPOTrainer(_ResumeWeights, GRPOTrainer):
     def window(self) -> int:
         """The current generation window, which names a visit in the progress store."""
         return generation_window(self.state.global_step, self.args)  # type: ignore[arg-type]
+
+    def _tokenize_prompts(self, prompts: Any) -> Any:
+        ids, images, fields = super()._tokenize_prompts(prompts)
+        # TRL marks questions in words by None among lists of pictures, which processors do not take.
+        return ids, images and [pictures or [] for pictures in images], fields
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
