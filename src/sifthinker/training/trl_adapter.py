@@ -1,7 +1,8 @@
 """The one file that knows TRL's shapes: the trainer subclasses of the warm-up and of GRPO-SIF.
 
 Written against TRL 1.16; `tests/training/test_runs.py` holds the signatures of the private methods used here
-(`_calculate_rewards`, `_tokenize_prompts`, `_save_checkpoint`, `_load_optimizer_and_scheduler`, `_load_from_checkpoint`).
+(`_calculate_rewards`, `_tokenize_prompts`, `_save_checkpoint`, `_load_optimizer_and_scheduler`,
+`_load_from_checkpoint`).
 """
 
 from __future__ import annotations
