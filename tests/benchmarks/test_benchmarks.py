@@ -81,6 +81,8 @@ def small(name: str, folder: Path) -> Benchmark:
     """Each benchmark of the table at its smallest."""
     if name == "scenes":
         return open_benchmark("scenes", Options(n=6))
+    if name == "degraded":
+        return open_benchmark("degraded:fisheye:2:scenes", Options(n=6))
     if name == "dataset":
         with ShardWriter(folder) as writer:
             for sample, trace in generate(6, 3):
@@ -110,7 +112,7 @@ def test_contract(name: str, tmp_path: Path) -> None:
     assert entry.licence
 
 
-@pytest.mark.parametrize("name", [n for n in BENCHMARKS if n not in ("dataset", "scenes")])
+@pytest.mark.parametrize("name", [n for n in BENCHMARKS if n not in ("dataset", "scenes", "degraded")])
 @given(reply=st.text(max_size=80) | st.from_regex(r"<think>(<area>.{0,30}</area>)?</think><answer>.{0,9}</answer>"))
 @settings(max_examples=60, deadline=None)
 def test_scoring_never_raises(name: str, reply: str, tmp_path_factory: pytest.TempPathFactory) -> None:

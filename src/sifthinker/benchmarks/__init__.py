@@ -12,6 +12,7 @@ from ..errors import InputError, unknown_name
 from ..lookup import lookup
 from .blink import open_blink
 from .dataset import open_dataset
+from .degraded import open_degraded
 from .protocol import UNPARSED, Benchmark, Entry, Options, Score
 from .refcoco import open_refcoco
 from .scenes import open_scenes
@@ -53,6 +54,12 @@ BENCHMARKS: dict[str, Entry] = {
         "refcoco:FILE, referring expressions, right where IoU > 0.5",
         "RefCOCO, RefCOCO+, RefCOCOg as in github.com/deepcs233/Visual-CoT",
         "Apache-2.0 (code); photos under COCO's terms",
+    ),
+    "degraded": Entry(
+        open_degraded,
+        "degraded:KIND:LEVEL:BENCHMARK, another benchmark with worse photos (nine kinds, levels 0 to 5)",
+        "kinds and ranges of github.com/Visionary-Laboratory/SpaceDG, in this package's own forms",
+        "that of the benchmark inside",
     ),
 }
 

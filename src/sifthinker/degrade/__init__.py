@@ -28,7 +28,7 @@ from .fisheye import bent_box, bent_depth
 from .kinds import KINDS, Kind
 from .light import Bytes, in_metres
 
-__all__ = ["KINDS", "LEVELS", "VERSION", "Kind", "degrade", "degrade_sample"]
+__all__ = ["KINDS", "LEVELS", "VERSION", "Kind", "degrade", "degrade_sample", "why_not"]
 
 LEVELS = 5
 VERSION = "1"
@@ -62,8 +62,10 @@ def degrade_sample(sample: Sample, kind: str, level: int, seed: int = 0) -> Samp
     they, and the answer, stay the true ones. `meta["degradation"]` has kind, level and seed; id and group end in
     "+haze3".
 
-    Raises `InputError` for samples without a photo, and for a fisheye where question or answer give places by numbers.
+    Raises `InputError` for samples that cannot be degraded (`why_not`).
     """
+    if reason := why_not(sample, kind):
+        raise InputError(f"{sample.id}: {reason}")
     group = str(sample.meta.get("group") or (sample.image if not isinstance(sample.image, Image.Image) else sample.id))
     photo, depth = sample.photo(), sample.depth_map()
     drawn = crc32(f"{seed} {group}".encode())
@@ -72,8 +74,6 @@ def degrade_sample(sample: Sample, kind: str, level: int, seed: int = 0) -> Samp
     meta = {**sample.meta, "group": group + mark, "degradation": {"kind": kind, "level": level, "seed": seed}}
     boxes = sample.boxes
     if kind == "fisheye" and level:
-        if sample.meta.get("answer_kind") == "box" or _PLACES.search(" ".join((sample.question, sample.answer))):
-            raise InputError(f"{sample.id}: gives places by numbers, which a fisheye would move; leave this kind out")
         fov_deg = KINDS[kind].levels[level - 1]["fov_deg"]
         boxes = tuple(bent_box(box, photo.size, fov_deg) for box in boxes)
         depth = None if depth is None else bent_depth(depth, fov_deg)
@@ -81,4 +81,18 @@ def degrade_sample(sample: Sample, kind: str, level: int, seed: int = 0) -> Samp
     return replace(sample, id=sample.id + mark, image=Image.fromarray(worse), meta=meta, **bent)
 
 
+def why_not(sample: Sample, kind: str) -> str | None:
+    """Why this kind may not be done to a sample, at whatever level; None if it may.
+
+    Words have no photo; a fisheye would move places that question, options or answer give by numbers.
+    """
+    if sample.image is None:
+        return "is a question in words only, without a photo to degrade"
+    words = " ".join((sample.question, sample.answer, *sample.choices))
+    if kind == "fisheye" and (sample.meta.get("answer_kind") == "box" or _PLACES.search(words)):
+        return "gives places in the picture by numbers, which a fisheye would move"
+    return None
+
+
 _PLACES = re.compile(r"\d\s*,\s*-?[\d.]")
+"""Two numbers with a comma between them."""
