@@ -83,13 +83,13 @@ def _map(views: Views, roles: Roles) -> Question | str:
     if len(things) < 2:
         return "the frames show less than two objects"
     floor = map_of(views)
-    camera = f"the camera of {title(views, 0)}"
+    camera, names = f"the camera of {title(views, 0)}", listed([f"the {e.label}" for e in floor])
     return Question(
         f"Draw a map of the floor, in metres: the origin is below {camera}, x is to its right, y is the way it looks. "
-        f'Give [{{"label": ..., "x": [from, to], "y": [from, to]}}, ...] for {listed([f"the {e.label}" for e in floor])}.',
+        f'Give [{{"label": ..., "x": [from, to], "y": [from, to]}}, ...] for {names}.',
         format_map(floor),
         tuple(best(views, i) for i in things),
-        listed([f"the {e.label}" for e in floor]),
+        names,
         " ".join(_stated(e) for e in floor),
         facts=tuple(_stated(e) for e in floor),
         grader="floor_map",
