@@ -12,6 +12,7 @@ Offsets are tuples of coordinates; `axes` says what each means. Degrees to a num
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -20,6 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Offset = Sequence[float] | Floats
+"""A few coordinates."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,23 @@ class DirectionScheme:
     joint: str = "-"
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
-    def name(self, offset: ArrayLike) -> str | None:
+    def name(self, offset: Offset) -> str | None:
         """The direction of an offset; None where the scheme has no word for it (no length, or within the margin).
 
         >>> SCHEMES["dge_hard"].name((1, 0, 1)), SCHEMES["cardinal8"].name((0.1, 2.0))
         ('front-right', 'north')
         """
-        values = np.asarray(offset, dtype=float)[list(self.said)]
+        # Few numbers: plain floats are faster than arrays, and many offsets are asked about to find a fitting scene.
+        values = [float(offset[axis]) for axis in self.said]
         signs = self._sector(values) if self.sectors else self._components(values)
         return None if signs is None else self._named(signs)
 
-    def clear(self, offset: ArrayLike, by_deg: float) -> bool:
+    def clear(self, offset: Offset, by_deg: float) -> bool:
         """Whether an offset has a name, and keeps it when turned by up to `by_deg` degrees toward or from any axis.
 
         For sectors and shares; ties are lengths, and for them a margin in degrees means little.
         """
-        way = np.zeros(len(self.axes))
-        way[list(self.said)] = np.asarray(offset, dtype=float)[list(self.said)]
+        way = [float(value) if axis in self.said else 0.0 for axis, value in enumerate(offset)]
         return steady(self.name, way, self.said, by_deg)
 
     @property
@@ -87,54 +90,54 @@ class DirectionScheme:
         found = self.joint.join(self.axes[axis][s > 0] for axis, s in zip(self.said, signs, strict=True) if s)
         return self.names.get(found, found)
 
-    def _components(self, values: Floats) -> tuple[int, ...] | None:
-        sizes = np.abs(values)
-        least = np.maximum(self.of_length * np.linalg.norm(values), self.of_largest * sizes.max())
-        least = np.maximum(least, self.ties or 0.0)
-        signs = tuple(int(s) for s in np.sign(values) * (sizes >= least))
+    def _components(self, values: list[float]) -> tuple[int, ...] | None:
+        sizes = [abs(v) for v in values]
+        least = max(self.of_length * math.hypot(*values), self.of_largest * max(sizes))
+        ties = self.ties or (0.0,) * len(values)
+        named = zip(values, sizes, ties, strict=True)
+        signs = tuple(_sign(v) if size >= max(least, tie) else 0 for v, size, tie in named)
         return signs if any(signs) or "" in self.names else None
 
-    def _sector(self, values: Floats) -> tuple[int, ...] | None:
-        flat, width = values[-2:], 360.0 / self.sectors
-        if self.steep is not None and abs(values[0]) > self.steep * np.hypot(*flat):
-            largest = np.abs(flat) == np.abs(flat).max()
+    def _sector(self, values: list[float]) -> tuple[int, ...] | None:
+        (a, b), width = values[-2:], 360.0 / self.sectors
+        if self.steep is not None and abs(values[0]) > self.steep * math.hypot(a, b):
             # Of two equal ones the first is named, so that the rule is total; `clear` refuses such offsets.
-            largest[1] &= not largest[0]
-            return (_sign(values[0]), *(_sign(v) for v in flat * largest))
-        if not flat.any():
+            first = abs(a) >= abs(b)
+            return _sign(values[0]), _sign(a) if first else 0, 0 if first else _sign(b)
+        if a == b == 0:
             return None
         # Degrees from the positive end of the last coordinate toward that of the one before.
-        angle = np.degrees(np.arctan2(*flat))
-        nearest = round(float(angle) / width)
+        angle = math.degrees(math.atan2(a, b))
+        nearest = round(angle / width)
         if self.margin_deg and abs(angle - nearest * width) >= width / 2 - self.margin_deg:
             return None
-        middle = np.radians(nearest * width)
-        signs = (_sign(round(float(np.sin(middle)), 9)), _sign(round(float(np.cos(middle)), 9)))
-        return (0,) * (len(values) - 2) + signs
+        middle = math.radians(nearest * width)
+        return (0,) * (len(values) - 2) + (_sign(round(math.sin(middle), 9)), _sign(round(math.cos(middle), 9)))
 
 
 def _sign(value: float) -> int:
-    return int(np.sign(value))
+    return (value > 0) - (value < 0)
 
 
-def steady(name: Callable[[Floats], str | None], way: Floats, axes: Sequence[int], by_deg: float) -> bool:
+def steady(name: Callable[[Offset], str | None], way: Offset, axes: Sequence[int], by_deg: float) -> bool:
     """Whether a vector has a name, and keeps it when turned by so many degrees toward or from any of the axes."""
     word = name(way)
-    turned = (_turned(way, axis, sign * np.radians(by_deg)) for axis in axes for sign in (-1, 1))
+    turned = (_turned(way, axis, sign * math.radians(by_deg)) for axis in axes for sign in (-1, 1))
     return word is not None and all(name(other) == word for other in turned)
 
 
-def _turned(way: Floats, axis: int, angle: float) -> Floats:
+def _turned(way: Offset, axis: int, angle: float) -> Offset:
     """A vector turned by an angle in the plane of itself and an axis; itself if it has no length or lies on the axis
     (then turns toward the other axes leave it, both ways)."""
-    toward = np.zeros(len(way))
-    toward[axis] = 1.0
-    length = np.linalg.norm(way)
-    if length == 0:
+    square = math.hypot(*way) ** 2
+    if square == 0:
         return way
-    aside = toward - way * (way @ toward) / length**2
-    size = np.linalg.norm(aside)
-    return way if size < 1e-12 else np.cos(angle) * way + np.sin(angle) * length * aside / size
+    aside = [(i == axis) - v * way[axis] / square for i, v in enumerate(way)]
+    size = math.hypot(*aside)
+    if size < 1e-12:
+        return way
+    along, across = math.cos(angle), math.sin(angle) * math.sqrt(square) / size
+    return [along * v + across * a for v, a in zip(way, aside, strict=True)]
 
 
 def facing(stand: ArrayLike, toward: ArrayLike, target: ArrayLike) -> Floats:

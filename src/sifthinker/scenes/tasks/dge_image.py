@@ -10,6 +10,7 @@ from itertools import permutations
 import numpy as np
 
 from ..directions import SCHEMES
+from ..layout import distance_to
 from ..model import Camera, Scene, SceneObject
 from ..render import View
 from ..task import Question, Roles, Task
@@ -29,9 +30,10 @@ from .dge_rules import (
     camera_direction,
     distractors,
     indoors,
-    place,
+    point,
     same_or,
     suited_view,
+    toward,
     unfit,
     why_camera,
 )
@@ -53,9 +55,9 @@ def _direction(view: View, roles: Roles) -> Question | str:
     if (answer := camera_direction(offset)) is None:
         return UNCLEAR
     facts = (
-        f"In the camera's axes (right, down, forward) the center of {anchor} is at {place(view.centers[pair[1]])} m, "
-        f"that of {target} at {place(view.centers[pair[0]])} m.",
-        f"From {anchor} to {target} that is {place(offset)} m.",
+        f"In the camera's axes (right, down, forward) the center of {anchor} is at {point(view.centers[pair[1]])} m, "
+        f"that of {target} at {point(view.centers[pair[0]])} m.",
+        f"From {anchor} to {target} that is {point(offset)} m.",
         *why_camera(offset, answer),
     )
     return Question(
@@ -67,14 +69,12 @@ def _direction(view: View, roles: Roles) -> Question | str:
 
 def _has_direction(scene: Scene, aim: str) -> bool:
     points = scene.cameras[0].to_camera([o.position for o in scene.objects])
-    return any(camera_direction(a - b) == aim for a, b in permutations(points, 2))
+    return any(toward(a - b, aim) for a, b in permutations(points, 2))
 
 
-def _to_box(camera: Camera, thing: SceneObject, own: bool) -> float:
-    """Distance from a camera to the nearest point of an object's box: its own, or the one along the world's axes."""
+def _to_box(camera: Camera, thing: SceneObject) -> float:
+    """Distance from a camera to the nearest point of an object's box along the world's axes, metres."""
     eye, corners = np.asarray(camera.position), thing.corners()
-    if own:
-        eye, corners = (p @ thing.rotation for p in (eye, corners))
     return float(np.linalg.norm(eye - eye.clip(corners.min(axis=0), corners.max(axis=0))))
 
 
@@ -83,11 +83,11 @@ def _camera_distance(view: View, roles: Roles) -> Question | str:
     if reason := unfit(view, target):
         return reason
     thing, who = view.scene.objects[target], called(view, target)
-    value, other = (_to_box(view.camera, thing, own) for own in (False, True))
+    value, other = _to_box(view.camera, thing), distance_to(thing, view.camera.position)
     if max(value, other) > BOXES_AGREE * min(value, other):
         return f"its two boxes are {metres(value)} and {metres(other)} away"
     facts = (
-        f"In the camera's axes (right, down, forward) the center of {who} is at {place(view.centers[target])} m.",
+        f"In the camera's axes (right, down, forward) the center of {who} is at {point(view.centers[target])} m.",
         f"Its box measures {' x '.join(metres(s) for s in thing.size)}; its nearest point is {metres(value)} away.",
     )
     return Question(
@@ -98,7 +98,7 @@ def _camera_distance(view: View, roles: Roles) -> Question | str:
 
 
 def _has_distance(scene: Scene, aim: str) -> bool:
-    return any(bin_of(_to_box(scene.cameras[0], o, own=False), NEAREST_M) == aim for o in scene.objects)
+    return any(bin_of(_to_box(scene.cameras[0], o), NEAREST_M) == aim for o in scene.objects)
 
 
 SAME = "same depth"

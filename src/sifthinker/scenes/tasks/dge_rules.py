@@ -91,16 +91,21 @@ def same_or(difference: float, below: str, above: str, same: str) -> str | None:
     return above if difference > 0 else below
 
 
-def place(point: Sequence[float] | Floats) -> str:
+def point(values: Sequence[float] | Floats) -> str:
     """ "(0.51, -0.20, 2.31)"."""
     # Adding zero turns -0.0 into 0.0.
-    return f"({', '.join(f'{v:.2f}' for v in np.round(np.asarray(point, dtype=float), 2) + 0.0)})"
+    return f"({', '.join(f'{v:.2f}' for v in np.round(np.asarray(values, dtype=float), 2) + 0.0)})"
 
 
 def camera_direction(offset: Floats) -> str | None:
     """The direction of an offset in a camera's axes, or None near a border."""
     scheme = SCHEMES["dge_camera"]
     return scheme.name(offset) if scheme.clear(offset, CLEAR_DEG) else None
+
+
+def toward(offset: Floats, aim: str) -> bool:
+    """Whether that direction is `aim`."""
+    return SCHEMES["dge_camera"].name(offset) == aim == camera_direction(offset)
 
 
 UNCLEAR = f"the direction changes its name when turned by {CLEAR_DEG:g} degrees"
@@ -138,8 +143,7 @@ def distractors(scheme: str, answer: str) -> tuple[str, ...]:
 
 def bin_of(value: float, bounds: Sequence[float]) -> str:
     """The part of the number line that a value is in, as an aim: "under 1.3", "1.3 to 1.8", "from 2.3"."""
-    place = sum(value >= bound for bound in bounds)
-    return bins(bounds)[place]
+    return bins(bounds)[sum(value >= bound for bound in bounds)]
 
 
 def bins(bounds: Sequence[float]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from .dge_rules import (
     called,
     distractors,
     indoors,
-    place,
+    point,
     suited_view,
     unfit,
 )
@@ -124,8 +124,8 @@ def _distance(view: View, roles: Roles) -> Question | str:
     a, b = (view.centers[i] for i in pair)
     value = float(np.linalg.norm(a - b))
     facts = (
-        f"In the camera's axes the center of {first} is at {place(a)} m, that of {second} at {place(b)} m.",
-        f"They differ by {place(b - a)} m, so they are {metres(value)} apart.",
+        f"In the camera's axes the center of {first} is at {point(a)} m, that of {second} at {point(b)} m.",
+        f"They differ by {point(b - a)} m, so they are {metres(value)} apart.",
     )
     return Question(
         f"How far apart are the centers of {first} and {second}, in meters?",
