@@ -13,6 +13,7 @@ from .flat.land import Land
 from .flat.points import Points
 from .flat.polycubes import Polycubes
 from .flat.sheet import Sheet
+from .floorplan import FloorPlan
 from .frames.frame import Frame
 from .render import View
 from .rooms import RoomView
@@ -33,6 +34,7 @@ WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
     "polycubes": Polycubes.from_json,
     "sheet": Sheet.from_json,
     "story": Story.from_json,
+    "floorplan": FloorPlan.from_json,
     "frame": Frame.from_json,
 }
 """How each kind of world is made from its JSON; the inverse of `World.to_json`."""

@@ -21,6 +21,7 @@ from .panorama import TASKS as PANORAMA
 from .panorama_seam import TASKS as PANORAMA_SEAM
 from .psychometric import TASKS as PSYCHOMETRIC
 from .sparkle import TASKS as SPARKLE
+from .spatial_text import TASKS as SPATIAL_TEXT
 from .stepgame import TASKS as STEPGAME
 from .surds import TASKS as SURDS
 from .uncertain import TASKS as UNCERTAIN
@@ -37,6 +38,7 @@ TASKS: dict[str, Task] = {
     **NAVIGATION,
     **EARTH,
     **EARTH_RELATIONS,
+    **SPATIAL_TEXT,
     **STEPGAME,
     **REMIND,
     **REMIND_DISTANCE,
