@@ -93,10 +93,15 @@ class FloorPlan:
             fitting.append(orders[fits])
         east, north = fitting
         # Two things are never on one place.
-        layouts = ~((east[:, None] == 0) & (north[None, :] == 0)).any(axis=2)
+        layouts = (east == 0).astype(np.float32) @ (north == 0).astype(np.float32).T == 0
+        # How many layouts have pair k at each direction: sums over the orders of both axes.
+        told = {
+            (x, y): np.einsum("ik,ik->k", east == x, layouts.astype(np.float32) @ (north == y), dtype=np.float32)
+            for x, y in COMPASS.values()
+        }
         found: dict[tuple[int, int], frozenset[Step]] = {}
         for k, (a, b) in enumerate(pairs):
-            some = {(x, y) for x, y in COMPASS.values() if layouts[east[:, k] == x][:, north[:, k] == y].any()}
+            some = {step for step, count in told.items() if count[k]}
             found[a, b] = frozenset(some)
             found[b, a] = frozenset((-x, -y) for x, y in some)
         return found
@@ -139,7 +144,7 @@ class FloorPlan:
 
 @cache
 def _orders(n: int) -> tuple[list[tuple[int, int]], NDArray[np.int8]]:
-    """Pairs of n things, and the signs of their differences in every order of the things along a line, ties included."""
+    """Pairs of n things, and the signs of their differences in every order along a line, ties included."""
     pairs = list(combinations(range(n), 2))
     rows = np.array(list(product(range(n), repeat=n)), dtype=np.int8)
     signs = np.sign(rows[:, [a for a, _ in pairs]] - rows[:, [b for _, b in pairs]])
