@@ -1,4 +1,4 @@
-"""Answers that name places and ways: what is read, what is right, and that nothing that could mean two things is read."""
+"""Answers that name places and ways: what is read, what is right; what could mean two things is not read."""
 
 import pytest
 
