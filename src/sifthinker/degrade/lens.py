@@ -9,6 +9,8 @@ from .light import Bytes, Floats, Light, Parameters, sampled, to_light, to_photo
 
 LAYERS = 12
 """Layers of equal blur into which a scene is cut."""
+LEAST_PX = 0.75
+"""So that small pictures are blurred at all."""
 MOST_DROPS = 48
 
 
@@ -19,11 +21,12 @@ def circle_of_confusion(metres: Floats, focus_m: float) -> Floats:
 
 def defocus(image: Bytes, metres: Floats, rng: Generator, p: Parameters) -> Bytes:
     """Blur by depth, layer over layer from far to near. The aperture is such that 95 % of the pixels are drawn by
-    circles of `radius` (a share of the width) or less; scenes without depth are out of focus everywhere."""
+    circles of `radius` (a share of the width, and `LEAST_PX` on top) or less; scenes without depth are out of focus
+    everywhere."""
     focus = float(np.quantile(metres, rng.uniform(0.1, 0.9)))
     circles = circle_of_confusion(metres, focus)
     most = float(np.quantile(circles, 0.95))
-    reach = p["radius"] * image.shape[1]
+    reach = p["radius"] * image.shape[1] + LEAST_PX
     radii = circles / most * reach if most > 0.02 / focus else np.full(metres.shape, reach)
     radii = radii.clip(0, 1.5 * reach)
     # Layers of equal blur on either side of the focus.
@@ -45,7 +48,7 @@ def _disk_blur(light: Light, radius: float) -> Light:
     from scipy.signal import fftconvolve
 
     reach = int(np.ceil(radius))
-    if radius < 0.3:
+    if radius < 0.5:
         return light
     offsets = np.arange(-reach, reach + 1)
     disk = (radius + 0.5 - np.hypot(*np.meshgrid(offsets, offsets))).clip(0, 1).astype(np.float32)
