@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..task import Task
 from .basics import TASKS as BASICS
+from .counting import TASKS as COUNTING
 from .dge_image import TASKS as DGE_IMAGE
 from .dge_pair import TASKS as DGE_PAIR
 from .dge_scene import TASKS as DGE_SCENE
@@ -20,8 +21,10 @@ from .navigation import TASKS as NAVIGATION
 from .panorama import TASKS as PANORAMA
 from .panorama_seam import TASKS as PANORAMA_SEAM
 from .psychometric import TASKS as PSYCHOMETRIC
+from .qspatial import TASKS as QSPATIAL
 from .sparkle import TASKS as SPARKLE
 from .spatial_text import TASKS as SPATIAL_TEXT
+from .srd3 import TASKS as SRD3
 from .stepgame import TASKS as STEPGAME
 from .surds import TASKS as SURDS
 from .uncertain import TASKS as UNCERTAIN
@@ -33,6 +36,8 @@ TASKS: dict[str, Task] = {
     **DGE_SCENE,
     **DGE_IMAGE,
     **DGE_PAIR,
+    **COUNTING,
+    **QSPATIAL,
     **SPARKLE,
     **PSYCHOMETRIC,
     **NAVIGATION,
@@ -46,6 +51,7 @@ TASKS: dict[str, Task] = {
     **PANORAMA_SEAM,
     **LAYOUT_MAP,
     **SURDS,
+    **SRD3,
     **UNCERTAIN,
 }
 """Every task by name. `BASICS` is what is generated when no tasks are named."""

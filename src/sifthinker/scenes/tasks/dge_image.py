@@ -14,7 +14,7 @@ from ..layout import distance_to
 from ..model import Camera, Scene, SceneObject
 from ..render import View
 from ..task import Question, Roles, Task
-from ..words import metres
+from ..words import metres, the
 from .basics import each, pairs
 from .dge_rules import (
     CAMERA_WORDS,
@@ -26,7 +26,6 @@ from .dge_rules import (
     UNCLEAR,
     bin_of,
     bins,
-    called,
     camera_direction,
     distractors,
     indoors,
@@ -50,7 +49,7 @@ def _direction(view: View, roles: Roles) -> Question | str:
     pair = roles["a"], roles["b"]
     if reason := unfit(view, *pair):
         return reason
-    target, anchor = (called(view, i) for i in pair)
+    target, anchor = (the(view.scene, i) for i in pair)
     offset = view.centers[pair[0]] - view.centers[pair[1]]
     if (answer := camera_direction(offset)) is None:
         return UNCLEAR
@@ -82,7 +81,7 @@ def _camera_distance(view: View, roles: Roles) -> Question | str:
     target = roles["target"]
     if reason := unfit(view, target):
         return reason
-    thing, who = view.scene.objects[target], called(view, target)
+    thing, who = view.scene.objects[target], the(view.scene, target)
     value, other = _to_box(view.camera, thing), distance_to(thing, view.camera.position)
     if max(value, other) > BOXES_AGREE * min(value, other):
         return f"its two boxes are {metres(value)} and {metres(other)} away"
@@ -116,7 +115,7 @@ def _depth_order(view: View, roles: Roles) -> Question | str:
     aim = _order(view, *pair)
     if aim is None:
         return f"their depths differ by {SAME_M} m, up to {SAME_MARGIN_M} m"
-    names = tuple(called(view, i) for i in pair)
+    names = tuple(the(view.scene, i) for i in pair)
     options = (*names, SAME)
     answer = options[("first", "second", "same").index(aim)]
     depths = [float(view.centers[i, 2]) for i in pair]

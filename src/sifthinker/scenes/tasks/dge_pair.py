@@ -17,7 +17,7 @@ from ..model import Camera, Floats, Scene
 from ..render import View
 from ..task import Question, Roles, Task
 from ..views import Views
-from ..words import metres, view_name
+from ..words import metres, nameable, the, view_name
 from .dge_image import DIRECTIONS
 from .dge_rules import (
     CAMERA_WORDS,
@@ -27,7 +27,6 @@ from .dge_rules import (
     SAME_M,
     SAME_MARGIN_M,
     UNCLEAR,
-    called,
     camera_direction,
     distractors,
     point,
@@ -60,9 +59,10 @@ def _views(views: Views) -> tuple[str, str]:
     return first, second
 
 
-def _shared(views: Views, leave: tuple[int, ...] = ()) -> list[int]:
+def _shared(views: Views) -> list[int]:
     """Objects that both views show, the clearest first."""
-    least = {i: min(view.visible[i] for view in views.views) for i in range(len(views.scene.objects)) if i not in leave}
+    named = [i for i in range(len(views.scene.objects)) if nameable(views.scene, i)]
+    least = {i: min(view.visible[i] for view in views.views) for i in named}
     return [i for i, share in sorted(least.items(), key=lambda item: -item[1]) if share >= LEAST_VISIBLE]
 
 
@@ -87,7 +87,7 @@ LINKS = "Both views show {}."
 def _links(views: Views) -> tuple[tuple[int, ...], str]:
     """Two objects that both views show: their places, and their names."""
     things = _shared(views)[:SHARED]
-    return _both(views, things), " and ".join(called(views.views[0], i) for i in things)
+    return _both(views, things), " and ".join(the(views.scene, i) for i in things)
 
 
 def _ways(views: Views) -> Iterator[Roles]:
@@ -265,7 +265,7 @@ def _from_camera(views: Views, to: int, things: tuple[int, ...]) -> Question | s
     offset = views.views[to].centers[list(things)].mean(axis=0)
     if (answer := camera_direction(offset)) is None:
         return UNCLEAR
-    names = " and ".join(called(views.views[0], i) for i in things)
+    names = " and ".join(the(views.scene, i) for i in things)
     what = f"{names} (see {there})"
     if len(things) > 1:
         what = f"the region of {names} (see {there}; the middle of their centers)"
@@ -320,7 +320,7 @@ def _visibility(views: Views, roles: Roles) -> Question | str:
     gap = first - second
     if abs(abs(gap) - SCORE_TIE) < SCORE_MARGIN:
         return f"the scores differ by {SCORE_TIE}, up to {SCORE_MARGIN}"
-    names, who = _views(views), called(views.views[0], target)
+    names, who = _views(views), the(views.scene, target)
     options = (*names, "about equally well")
     aim = "equal" if abs(gap) <= SCORE_TIE else ("view 1" if gap > 0 else "view 2")
     answer = options[("view 1", "view 2", "equal").index(aim)]
@@ -350,7 +350,7 @@ def _longer(views: Views, roles: Roles) -> Question | str:
     for view, thing in zip(views.views, pair, strict=True):
         if reason := unfit(view, thing):
             return reason
-    names = tuple(called(views.views[0], i) for i in pair)
+    names = tuple(the(views.scene, i) for i in pair)
     sides = [max(views.scene.objects[i].size) for i in pair]
     if max(sides) < LONGER * min(sides):
         return f"neither longest side is {LONGER} times the other"

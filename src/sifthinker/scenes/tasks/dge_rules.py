@@ -19,7 +19,7 @@ from ..model import Floats, Scene
 from ..render import View, render
 from ..task import MakeWorld
 from ..views import Planner
-from ..words import name
+from ..words import nameable
 
 if TYPE_CHECKING:
     from ..generate import SceneConfig
@@ -75,7 +75,7 @@ def unfit(view: View, *things: int) -> str | None:
         return "one object stands in two roles"
     for thing in things:
         label = objects[thing].label
-        if sum(o.label == label for o in objects) > 1:
+        if not nameable(view.scene, thing):
             return f"there are several {label}s"
         if view.visible[thing] < LEAST_VISIBLE or view.boxes[thing] is None:
             return f"the {label} is visible by {view.visible[thing]:.0%}, need {LEAST_VISIBLE:.0%}"
@@ -150,8 +150,3 @@ def bins(bounds: Sequence[float]) -> tuple[str, ...]:
     """The aims that `bin_of` names."""
     inner = (f"{a:g} to {b:g}" for a, b in pairwise(bounds))
     return f"under {bounds[0]:g}", *inner, f"from {bounds[-1]:g}"
-
-
-def called(view: View, thing: int) -> str:
-    """ "the red cube"."""
-    return f"the {name(view.scene, thing)}"

@@ -20,7 +20,7 @@ from ..rooms import RoomView, corners, whole_room
 from ..shapes import POOLS, SHAPES
 from ..task import Question, Roles, Task
 from ..views import one_view
-from ..words import article, metres
+from ..words import article, metres, the
 from .basics import each, pairs
 from .dge_rules import (
     CLEAR_DEG,
@@ -30,7 +30,6 @@ from .dge_rules import (
     UNCLEAR,
     bin_of,
     bins,
-    called,
     distractors,
     indoors,
     point,
@@ -99,7 +98,7 @@ def _size(view: View, roles: Roles) -> Question | str:
     target = roles["target"]
     if reason := unfit(view, target):
         return reason
-    size, who = view.scene.objects[target].size, called(view, target)
+    size, who = view.scene.objects[target].size, the(view.scene, target)
     cm = round(100 * max(size))
     facts = (
         f"The box of {who} measures {' x '.join(f'{100 * s:.0f}' for s in size)} cm.",
@@ -120,7 +119,7 @@ def _distance(view: View, roles: Roles) -> Question | str:
     pair = roles["a"], roles["b"]
     if reason := unfit(view, *pair):
         return reason
-    first, second = (called(view, i) for i in pair)
+    first, second = (the(view.scene, i) for i in pair)
     a, b = (view.centers[i] for i in pair)
     value = float(np.linalg.norm(a - b))
     facts = (
@@ -157,7 +156,7 @@ def _nearest(view: View, roles: Roles) -> Question | str:
     order = np.argsort(gaps)
     if gaps[order[1]] - gaps[order[0]] < NEAREST_M:
         return f"two candidates are within {NEAREST_M} m of being nearest"
-    names, landmark = tuple(called(view, i) for i in candidates), called(view, anchor)
+    names, landmark = tuple(the(view.scene, i) for i in candidates), the(view.scene, anchor)
     nearest = names[int(order[0])]
     facts = (
         *(f"From {landmark} to {n} it is {metres(g)}." for n, g in zip(names, gaps, strict=True)),
@@ -197,7 +196,7 @@ def _direction(view: View, roles: Roles) -> Question | str:
     offset = facing(*places)
     if (answer := _hard(offset)) is None:
         return UNCLEAR
-    stand, face, target = (called(view, i) for i in three)
+    stand, face, target = (the(view.scene, i) for i in three)
     right, _, ahead = offset / np.hypot(offset[0], offset[2])
     facts = (
         f"Seen from {stand}, with {face} straight ahead, {target} is {offset[0]:.2f} m to the right and "

@@ -1,0 +1,141 @@
+"""Q-Spatial: sizes and distances in a given unit; an answer counts if it is within a factor of two.
+
+Five kinds of question, as in Q-Spatial Bench (arXiv 2409.09788): width, height, horizontal, vertical and direct
+distance. Sizes are those of the box around an object. Its prompts, which ask for a reference object first, are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+
+import numpy as np
+
+from ...normalize import METRES
+from ..model import Floats, Scene
+from ..render import View
+from ..task import Question, Roles, Task
+from ..words import metres, the
+from .dge_rules import indoors, suited_view, unfit
+
+SYSTEM = "Q-Spatial Bench (ours)"
+DELTA = 2.0
+"""max(p / t, t / p) must be less than this."""
+LEAST_M = 0.15
+"""Shorter lengths are not asked for, metres: a small error would be a large ratio."""
+
+UNITS = {"m": ("meters", 2), "cm": ("centimeters", 0), "ft": ("feet", 2), "in": ("inches", 1)}
+"""Each unit in words, and the decimals of answers."""
+
+
+def in_unit(value_m: float, unit: str) -> str:
+    """A length as an answer.
+
+    >>> in_unit(0.5, "ft"), in_unit(0.5, "cm")
+    ('1.64 ft', '50 cm')
+    """
+    return f"{value_m / METRES[unit]:.{UNITS[unit][1]}f} {unit}"
+
+
+def _top(scene: Scene, index: int) -> float:
+    return float(scene.objects[index].corners()[:, 2].max())
+
+
+def _gap(scene: Scene, index: int, other: int) -> Floats:
+    return np.subtract(scene.objects[other].position, scene.objects[index].position)
+
+
+Length = Callable[[Scene, tuple[int, ...]], float]
+
+LENGTHS: dict[str, tuple[int, Length, str, str]] = {
+    "width": (
+        1,
+        lambda s, t: max(s.objects[t[0]].size[:2]),
+        "How wide is {} (the longer level side of its box)",
+        "width",
+    ),
+    "height": (1, lambda s, t: s.objects[t[0]].size[2], "How tall is {}", "height"),
+    "horizontal": (
+        2,
+        lambda s, t: float(np.hypot(*_gap(s, *t)[:2])),
+        "What is the horizontal distance between the centers of {} and {}",
+        "horizontal distance",
+    ),
+    "vertical": (
+        2,
+        lambda s, t: abs(_top(s, t[0]) - _top(s, t[1])),
+        "What is the vertical distance between the tops of {} and {}",
+        "vertical distance",
+    ),
+    "direct": (
+        2,
+        lambda s, t: float(np.linalg.norm(_gap(s, *t))),
+        "What is the direct distance between the centers of {} and {}",
+        "direct distance",
+    ),
+}
+"""For each kind: how many things it is about, its length in metres, how it is asked for and called."""
+
+
+def _task(kind: str) -> Task:
+    count, length, text, called = LENGTHS[kind]
+
+    def roles(view: View) -> Iterator[Roles]:
+        things = combinations(range(len(view.scene.objects)), count)
+        return ({"things": list(t), "unit": unit} for t in things for unit in UNITS)
+
+    def ask(view: View, roles: Roles) -> Question | str:
+        things, unit = tuple(roles["things"]), roles["unit"]
+        if len(things) != count:
+            return f"a {called} is asked of {count} things, not of {len(things)}"
+        if unit not in UNITS:
+            return f"unit {unit!r} is not one of {', '.join(UNITS)}"
+        if reason := unfit(view, *things):
+            return reason
+        value = length(view.scene, things)
+        if value < LEAST_M:
+            return f"the {called} is {metres(value)}, less than {LEAST_M} m"
+        names = [the(view.scene, i) for i in things]
+        answer, both = in_unit(value, unit), " and ".join(names)
+        of = "between" if count == 2 else "of"
+        sizes = (f"{n.capitalize()} measures {_sides(view.scene, i)}." for n, i in zip(names, things, strict=True))
+        spots = (f"The center of {n} is at {_spot(view.scene, i)}." for n, i in zip(names, things, strict=True))
+        facts = (
+            *(sizes if kind in ("width", "height", "vertical") else spots),
+            f"The {called} {of} {both} is {metres(value)}.",
+            f"In {UNITS[unit][0]} that is {answer}.",
+        )
+        return Question(
+            f"{text.format(*names)}, in {UNITS[unit][0]}?",
+            answer, things, both, f"The {called} is about {answer}.",
+            facts=facts, unit=unit, aim=unit, grader="ratio", given={"delta": DELTA},
+        )  # fmt: skip
+
+    def fits(scene: Scene, aim: str) -> bool:
+        return any(length(scene, t) >= LEAST_M for t in combinations(range(len(scene.objects)), count))
+
+    return Task(
+        f"the {called} {'of an object' if count == 1 else 'between two objects'}, in a given unit",
+        f"{'Between the tops' if kind == 'vertical' else 'Between the centers' if count == 2 else 'A side'} of boxes; "
+        f"right within a factor of {DELTA:g}. At least {LEAST_M} m.",
+        "size" if count == 1 else "distance",
+        SYSTEM,
+        "number",
+        suited_view(fits, indoors, count),
+        roles,
+        ask,
+        aims=lambda most: tuple(UNITS),
+    )
+
+
+def _sides(scene: Scene, index: int) -> str:
+    x, y, z = scene.objects[index].size
+    return f"{metres(max(x, y))} by {metres(min(x, y))}, and is {metres(z)} tall"
+
+
+def _spot(scene: Scene, index: int) -> str:
+    x, y, z = scene.objects[index].position
+    return f"({x:.2f}, {y:.2f}) m on the floor, {metres(z)} high"
+
+
+TASKS: dict[str, Task] = {f"qspatial_{kind}": _task(kind) for kind in LENGTHS}
