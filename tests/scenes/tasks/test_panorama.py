@@ -338,15 +338,15 @@ def test_near_ties_are_refused():
 
 
 def at_distance(metres):
-    """A small sphere whose visible side is about so far from the camera."""
-    return around_me(thing("sphere", "red", (0, (metres**2 - 1) ** 0.5), (0.02, 0.02, 0.02), z=0.5), RIGHT)
+    """A plate at eye level, so far from the camera."""
+    return around_me(thing("cube", "red", (0, metres + 0.025), (0.6, 0.05, 0.6), z=1.5), RIGHT)
 
 
 def test_hidden_and_small_things_are_refused():
     view = around_me(thing(at=(0, 2), size=(2, 0.2, 3)), thing("sphere", "blue", (0, 4)))
     assert "hidden" in ask("camera_rotation", view, target=1, turn="180 degrees")
     assert "hidden" in ask("bfov_localization", SeamView(view), target=1)
-    far = SeamView(around_me(FRONT, thing("sphere", "blue", (8, 0), (0.2, 0.2, 0.2))))
+    far = SeamView(around_me(FRONT, thing("sphere", "blue", (8, 0), (0.6, 0.6, 0.6))))
     assert "smaller than 4 pixels" in ask("bfov_localization", far, target=1)
 
 

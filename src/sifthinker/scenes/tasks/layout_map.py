@@ -241,7 +241,9 @@ def from_map(task: str, names: Mapping[str, str], floor: FloorMap) -> str | None
 
 
 def _over(*words: str) -> tuple[str, ...]:
-    return tuple(f"{count} {word}" for word in words for count in FRAMES)
+    """Every word over every number of frames. Both go on at each step, so that few questions are mixed well; this meets
+    every pair because the number of words (1, 2 or 8) and that of `FRAMES` (5) have no common factor."""
+    return tuple(f"{FRAMES[k % len(FRAMES)]} {words[k % len(words)]}" for k in range(len(FRAMES) * len(words)))
 
 
 _COUNTS = f"Objects count where a frame shows {SEEN:.0%} of them."
