@@ -25,7 +25,6 @@ from .qspatial import TASKS as QSPATIAL
 from .sparkle import TASKS as SPARKLE
 from .spatial_text import TASKS as SPATIAL_TEXT
 from .srd3 import TASKS as SRD3
-from .srd3 import TASKS as SRD3
 from .stepgame import TASKS as STEPGAME
 from .surds import TASKS as SURDS
 from .uncertain import TASKS as UNCERTAIN
@@ -52,7 +51,6 @@ TASKS: dict[str, Task] = {
     **PANORAMA_SEAM,
     **LAYOUT_MAP,
     **SURDS,
-    **SRD3,
     **SRD3,
     **UNCERTAIN,
 }
