@@ -2,7 +2,9 @@
 
 DIR holds `qaK_test.txt` in bAbI form ("n sentence" lines, then "n question, tab, label, tab, 1"), `qaK_test.json`
 (number -> story, question, label), or folders of such files: correct_clean and correct_noise in the rectified set,
-clean and noise in the original. Each number of hops is a task of its own, such as `stepgame-clean-k3`.
+clean and noise in the original. Each K is a task of its own, such as `stepgame-clean-k3`. K is the length of the chain
+that the story tells; most questions are about two letters of it that are nearer (820 of the 1,000 clean ones that
+were looked at).
 """
 
 from __future__ import annotations

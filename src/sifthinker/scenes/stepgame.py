@@ -134,7 +134,7 @@ _END = re.compile(r"(?<=[.?])\s+")
 
 
 def _sentences(text: str) -> list[str]:
-    return [part for part in _END.split(" ".join(text.replace("’", "'").split())) if part]
+    return [part for part in _END.split(" ".join(text.split())) if part]
 
 
 def _joined(sentences: Iterable[str]) -> Iterator[str]:

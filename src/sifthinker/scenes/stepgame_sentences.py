@@ -211,7 +211,7 @@ def read_link(sentence: str) -> Link | None:
     names = tuple(dict.fromkeys(_LETTER.findall(sentence)))
     if len(names) != 2:
         return None
-    link = _read(_LETTER.sub(lambda letter: "AB"[names.index(letter[0])], sentence))
+    link = _read(_LETTER.sub(lambda letter: "AB"[names.index(letter[0])], sentence.replace("’", "'")))
     if link is None:
         return None
     a, b = (names["AB".index(letter)] for letter in (link.a, link.b))
