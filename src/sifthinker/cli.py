@@ -123,6 +123,8 @@ def build(
         seed=seed, resume=resume,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
+    if manifest["read"] and not manifest["kept"]:
+        print(f"warning: no row was kept; {out}/rejects.jsonl gives the reason of each", file=sys.stderr)
 
 
 @app.command()
