@@ -185,4 +185,4 @@ def summary(result: dict[str, Any]) -> str:
 
 
 def _show(value: float | None) -> str:
-    return "(cannot judge)" if value is None else f"{value:.3f}"
+    return "(does not apply)" if value is None else f"{value:.3f}"
