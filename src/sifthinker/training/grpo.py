@@ -119,6 +119,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
         peft_config=adapter,
         callbacks=[LogHistory(out)],
         store=store,
+        rewards=config.rewards,
     )
     result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(out))

@@ -6,6 +6,7 @@ Written against TRL 1.16; `tests/training/test_runs.py` holds the signatures of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..engines.processor import load_model
 from ..errors import InputError
 from ..rewards.focus import area_hiou
 from .progress import ProgressStore
-from .trl_rewards import ANSWER, read_replies
+from .trl_rewards import ANSWER, PROGRESS, read_replies
 
 
 def generation_window(global_step: int, args: GRPOConfig) -> int:
@@ -37,6 +38,19 @@ def check_save_steps(args: GRPOConfig) -> None:
             f"save_steps {args.save_steps:g} falls inside of a generation window of {steps} optimizer steps: "
             f"give a multiple of {steps}"
         )
+
+
+def clear_groups(rewards: torch.Tensor, ids: Sequence[str], columns: Sequence[int]) -> None:
+    """Set `columns` to NaN, in place, in all rows of a sample that has a NaN there in one of its rows.
+
+    A judge that failed on one reply has cleared the group in its own process only; a group may straddle processes,
+    and a hole in a part of it would shift the advantages of the rest.
+    """
+    holes = rewards[:, list(columns)].isnan().any(dim=1).tolist()
+    failed = {sample_id for sample_id, hole in zip(ids, holes, strict=True) if hole}
+    for row, sample_id in enumerate(ids):
+        if sample_id in failed:
+            rewards[row, list(columns)] = torch.nan
 
 
 class _ResumeWeights:
@@ -61,8 +75,10 @@ class SifSFTTrainer(_ResumeWeights, SFTTrainer):
 class SifGRPOTrainer(_ResumeWeights, GRPOTrainer):
     """TRL's trainer plus the progress store, and the first-box metric that tells hacking from focus."""
 
-    def __init__(self, *args: Any, store: ProgressStore, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, store: ProgressStore, rewards: Sequence[str], **kwargs: Any) -> None:
         self.store = store
+        # The full names: a user's `module:answer` is called answer by TRL as well.
+        self.columns = list(rewards)
         super().__init__(*args, **kwargs)
 
     def window(self) -> int:
@@ -81,11 +97,13 @@ class SifGRPOTrainer(_ResumeWeights, GRPOTrainer):
         if first:
             # Focus that rises while this falls is hacking: beginning badly on purpose.
             self._metrics[mode]["first_box_hiou"].append(sum(first) / len(first))
-        if mode == "train" and ANSWER in self.reward_func_names:
-            # `rewards` is gathered, so every rank sees all rows and writes the same entries.
+        if ANSWER in self.columns:
+            # `rewards` is gathered, so every rank sees all rows, clears the same ones and writes the same entries.
             ids = gather_object([s.id for s in samples])
-            column = rewards[:, self.reward_func_names.index(ANSWER)].tolist()
-            self.store.update(ids, column, self.window())
+            judged = [c for c in (ANSWER, PROGRESS) if c in self.columns]
+            clear_groups(rewards, ids, [self.columns.index(c) for c in judged])
+            if mode == "train":
+                self.store.update(ids, rewards[:, self.columns.index(ANSWER)].tolist(), self.window())
         return rewards
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
