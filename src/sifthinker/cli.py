@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,22 +27,22 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that work in parallel.")]
 FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def main() -> None:
     """Run a command; a user's mistake ends in one line on standard error, never in a traceback."""
+    # As for `python -m`: module:attribute finds files of the folder in which one works.
+    sys.path.insert(0, os.getcwd())
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line `arguments` and return the exit code."""
     try:
-        app(args=arguments)
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else 0
+        code = app(args=arguments, standalone_mode=False)
     except InputError as error:
         return _fail(2, str(error))
     except SifError as error:
@@ -51,8 +52,13 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             return _fail(2, f"disk full while writing {error.filename or 'output'}: free some space and run again")
-        raise
-    return 0
+        return _fail(1, f"{error.filename or ''}: {error.strerror or error}")
+    except Exception as error:
+        # What the command line could not be read as. Not by class: typer brings its own click, or uses the other one.
+        if not hasattr(error, "format_message"):
+            raise
+        return _fail(2, error.format_message())  # type: ignore[attr-defined]
+    return code if isinstance(code, int) else 0
 
 
 def _fail(code: int, message: str) -> int:
@@ -88,7 +94,7 @@ def think(
     depth: Annotated[str, typer.Option(help="auto (estimate), none, a depth file, or a depth model.")] = "auto",
     depth_encoding: Annotated[str | None, typer.Option(help="What the numbers in the depth file mean: mm, ...")] = None,
     out: Out = Path("runs/think"),
-    max_tokens: Annotated[int, typer.Option(help="Tokens of the reply at most.")] = 2048,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of the reply at most.")] = 2048,
     as_json: Json = False,
 ) -> None:
     """One photo and one question: the trace, a drawn picture, a page."""
@@ -110,7 +116,7 @@ def build(
     ] = "source",
     depth_encoding: Annotated[str | None, typer.Option(help="Encoding of the depth files in that folder.")] = None,
     annotator: Annotated[str, typer.Option(help="template, or MODEL@URL of an OpenAI-compatible server.")] = "template",
-    limit: Annotated[int | None, typer.Option(help="Read the first so many rows.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many rows.")] = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted build.")] = False,
     as_json: Json = False,
@@ -199,14 +205,16 @@ def evaluate(
     model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, or scripted:FILE.")],
     benchmark: Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")] = "scenes",
     out: Out = Path("runs/eval"),
-    limit: Annotated[int | None, typer.Option(help="Take the first so many items.")] = None,
-    n: Annotated[int, typer.Option(help="Items of a generated benchmark.")] = 200,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first so many items.")] = None,
+    n: Annotated[int, typer.Option(min=1, help="Items of a generated benchmark.")] = 200,
     seed: Seed = 0,
     images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
-    max_tokens: Annotated[int, typer.Option(help="Tokens of a reply at most.")] = 1024,
-    temperature: float = 0.0,
-    max_pixels: Annotated[int | None, typer.Option(help="Pixels of one picture at most; default: the model's.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")] = 1024,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 is greedy.")] = 0.0,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Pixels of one picture at most; default: the model's.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the replies that are there.")] = True,
     allow_failed: Annotated[bool, typer.Option(help="Exit 0 although some requests failed.")] = False,
     as_json: Json = False,
