@@ -38,6 +38,14 @@ def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "data" / "balls" / "contact_sheet.png").exists()
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "nouns").glob("*.md")), ids=lambda p: p.stem)
+def test_pages_of_nouns_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for _, code in BLOCK.findall(page.read_text()):
+        exec(compile(code, page.name, "exec"), names)
+
+
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
 def test_examples_run(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
