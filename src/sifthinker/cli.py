@@ -5,16 +5,17 @@ Exit codes: 0 done, 1 failed, 2 bad input.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from .errors import InputError, SifError
+from .errors import InputError, SifError, disk_full
 
 app = typer.Typer(
     name="sifthinker",
@@ -29,11 +30,33 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that work in parallel.")]
-FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+TRAIN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+"""Packages of the extra of that name, which most commands do without."""
+FLAGS = {"ignore_unknown_options": True}
+"""Flags that the command line does not know are fields of a config."""
+Arguments = Annotated[
+    list[str], typer.Argument(metavar="CONFIG [--FIELD VALUE ...]", help="YAML file or recipe, and fields to override.")
+]
+
+
+class ConfigCommand(TyperCommand):
+    """A command whose help lists the fields of its config."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The fields; read when they are asked for, so that other commands start without them."""
+        from .training.config import help_text
+        from .training.grpo import GrpoConfig
+        from .training.sft import SftConfig
+
+        formatter.write("\n")
+        formatter.write(
+            help_text(SftConfig, "SFTConfig") if self.name == "sft" else help_text(GrpoConfig, "GRPOConfig")
+        )
 
 
 def main() -> None:
     """Run a command; a user's mistake ends in one line on standard error, never in a traceback."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     # As for `python -m`: module:attribute finds files of the folder in which one works.
     sys.path.insert(0, os.getcwd())
     sys.exit(run(sys.argv[1:]))
@@ -49,11 +72,14 @@ def run(arguments: list[str]) -> int:
         return _fail(1, str(error))
     except KeyboardInterrupt:
         return _fail(130, "interrupted; commands with --resume go on from where they were")
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            return _fail(2, f"disk full while writing {error.filename or 'output'}: free some space and run again")
-        return _fail(1, f"{error.filename or ''}: {error.strerror or error}")
     except Exception as error:
+        if disk_full(error):
+            where = getattr(error, "filename", None) or "output"
+            return _fail(2, f"disk full while writing {where}: free some space and run again")
+        if isinstance(error, OSError):
+            return _fail(1, f"{error.filename or ''}: {error.strerror or error}")
+        if isinstance(error, ModuleNotFoundError) and error.name in TRAIN:
+            return _fail(2, f"this command needs {error.name}: pip install 'sifthinker[train]'")
         # What the command line could not be read as. Not by class: typer brings its own click, or uses the other one.
         if not hasattr(error, "format_message"):
             raise
@@ -155,9 +181,12 @@ def scenes(
     _print(manifest, as_json, _counts(manifest, out))
 
 
-@app.command()
+@app.command(context_settings=FLAGS)
 def check(
-    target: Annotated[str, typer.Argument(help="Data set folder, config file or recipe.")],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR|CONFIG [--FIELD VALUE ...]", help="Data set folder, or config as for sft."),
+    ],
     limit: Annotated[int, typer.Option(min=1, help="Rows to look at.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Where to write the contact sheet.")] = None,
     as_json: Json = False,
@@ -165,28 +194,26 @@ def check(
     """Dry run before training: lengths, rewards of gold and of corrupted traces, plan, contact sheet."""
     from .training.check import check, summary
 
-    result = check(target, limit=limit, out=out)
+    result = check(*arguments, limit=limit, out=out)
     _print(result, as_json, summary(result))
     if not result["ready"]:
         raise typer.Exit(1)
 
 
-@app.command(context_settings=FLAGS)
-def sft(context: typer.Context, config: Annotated[str, typer.Argument(help="YAML file or recipe.")]) -> None:
+@app.command(cls=ConfigCommand, context_settings=FLAGS)
+def sft(arguments: Arguments) -> None:
     """Warm-up on gold traces. Any field of the config is overridden with --field VALUE."""
-    from .training.config import parse_flags, read_yaml
-    from .training.sft import train
+    from .training.sft import main
 
-    train({**read_yaml(config), **parse_flags(context.args)})
+    main(arguments)
 
 
-@app.command(context_settings=FLAGS)
-def grpo(context: typer.Context, config: Annotated[str, typer.Argument(help="YAML file or recipe.")]) -> None:
+@app.command(cls=ConfigCommand, context_settings=FLAGS)
+def grpo(arguments: Arguments) -> None:
     """GRPO-SIF. Any field of the config is overridden with --field VALUE."""
-    from .training.config import parse_flags, read_yaml
-    from .training.grpo import train
+    from .training.grpo import main
 
-    train({**read_yaml(config), **parse_flags(context.args)})
+    main(arguments)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The one file that knows TRL's shapes: the trainer subclasses of the warm-up and of GRPO-SIF.
 
 Written against TRL 1.16; `tests/training/test_runs.py` holds the signatures of the private methods used here
-(`_calculate_rewards`, `_save_checkpoint`, `_load_optimizer_and_scheduler`, `_load_from_checkpoint`).
+(`_calculate_rewards`, `_save`, `_save_checkpoint`, `_load_optimizer_and_scheduler`, `_load_from_checkpoint`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..engines.processor import load_model
 from ..errors import InputError
 from ..rewards.focus import area_hiou
 from .progress import ProgressStore
+from .run import sign
 from .trl_rewards import ANSWER, PROGRESS, read_replies
 
 
@@ -53,12 +54,24 @@ def clear_groups(rewards: torch.Tensor, ids: Sequence[str], columns: Sequence[in
             rewards[row, list(columns)] = torch.nan
 
 
-class _ResumeWeights:
-    """Loads the weights of a checkpoint by the model's own rules.
+class _OurFolders:
+    """What holds for the folders of both trainers: weights that really resume, and a true card and stamp beside them.
 
     transformers 5.23 saves Qwen-VL weights under the hub's names, but its trainer reads them back by the names in
     memory: none match, and the run would go on from the *initial* weights with no more than a warning.
     """
+
+    def __init__(self, *args: Any, record: dict[str, Any], **kwargs: Any) -> None:
+        self.record = record
+        super().__init__(*args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)  # type: ignore[misc]
+        if self.args.should_save:  # type: ignore[attr-defined]
+            sign(Path(output_dir or self.args.output_dir), self.record)  # type: ignore[attr-defined]
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """No card by TRL, which would name a data set and a base that it does not know; `_save` writes ours."""
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         target = self.model if model is None else model  # type: ignore[attr-defined]
@@ -68,11 +81,11 @@ class _ResumeWeights:
         target.load_state_dict(load_model(resume_from_checkpoint, dtype=target.dtype).state_dict())
 
 
-class SifSFTTrainer(_ResumeWeights, SFTTrainer):
-    """TRL's trainer with weights that really resume."""
+class SifSFTTrainer(_OurFolders, SFTTrainer):
+    """TRL's trainer with our folders."""
 
 
-class SifGRPOTrainer(_ResumeWeights, GRPOTrainer):
+class SifGRPOTrainer(_OurFolders, GRPOTrainer):
     """TRL's trainer plus the progress store, and the first-box metric that tells hacking from focus."""
 
     def __init__(self, *args: Any, store: ProgressStore, rewards: Sequence[str], **kwargs: Any) -> None:
