@@ -175,3 +175,18 @@ def test_list_names_everything(capsys) -> None:
     out = capsys.readouterr().out
     for name in ("coco", "left_right", "correction", "scripted", "blink", "qwen2.5-vl-7b-grpo"):
         assert name in out
+
+
+@pytest.mark.parametrize("arguments", [["sft", "tiny-sft"], ["grpo", "tiny-grpo"], ["check", "tiny-sft"]])
+def test_training_without_its_packages_says_what_to_install(arguments, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err == "error: this command needs trl: pip install 'sifthinker[train]'\n"
+
+
+def test_help_of_training_lists_the_fields(capsys) -> None:
+    for stage, trl in (("sft", "SFTConfig"), ("grpo", "GRPOConfig")):
+        assert cli.run([stage, "--help"]) == 0
+        out = capsys.readouterr().out
+        assert "max_pixels     Pixels of one picture at most" in out
+        assert f"Every field of TRL's {trl} is taken" in out

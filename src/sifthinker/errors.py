@@ -54,7 +54,7 @@ def disk_full(error: BaseException) -> bool:
     )
 
 
-_FULL = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")
+_FULL = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing", "inline_container.cc")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
