@@ -124,7 +124,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     processor, family = open_processor(config.model, config.max_pixels)
     args.generation_kwargs = {"suppress_tokens": vision_ids(processor, family), **(args.generation_kwargs or {})}
     grid = pixel_grid(processor) or family.grid
-    rows = load_rows(config.data, config.max_pixels, grid, out, completion=False, limit=config.limit)
+    rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit)
     released = config.profile == "released"
     store = ProgressStore(released)
     trainer: SifGRPOTrainer

@@ -26,6 +26,8 @@ class SftConfig:
     """Data set folder written by `sifthinker build` or `scenes`."""
     out: str
     """Run folder."""
+    target: str = "trace"
+    """What is taught: `trace`, or `answer` for the final answer alone (a baseline that does not look first)."""
     max_pixels: int = DEFAULT_MAX_PIXELS
     """Pixels of one picture at most."""
     limit: int | None = None
@@ -93,7 +95,7 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     checkpoint = find_start(out, given, config.resume)
     processor, family = open_processor(config.model, config.max_pixels)
     grid = pixel_grid(processor) or family.grid
-    rows = load_rows(config.data, config.max_pixels, grid, out, completion=True, limit=config.limit)
+    rows = load_rows(config.data, config.max_pixels, grid, out, target=config.target, limit=config.limit)
     model = open_model(config.model, config.dtype, config.freeze_vision)
     adapter = (
         None
