@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,14 @@ def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: 
         (["scenes", *out, "--tasks", "cuont"], "did you mean 'count'"),
         (["eval", "--model", scripted, "--benchmark", "scene", *out], "did you mean 'scenes'"),
         (["report", str(tmp_path / "nothing")], "nothing"),
+        (["build", f"viscot:{tmp_path}", *out], "not a readable file"),
+        (["eval", "--model", scripted, "--out", str(photo / "run")], "choose another folder"),
+        (["eval", "--model", scripted, "--limit", "-1", *out], "--limit"),
+        (["build", "coco:x.json", "--seed", "-3", *out], "--seed"),
+        (_think(photo, "--model", scripted, "--max-tokens", "0", *out), "--max-tokens"),
+        (["think", str(photo)], "Missing"),
+        (["thnik"], "think"),
+        (["list", "--nope"], "--nope"),
     ]
     for arguments, message in cases:
         code = cli.run(arguments)
@@ -144,9 +154,20 @@ def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert "disk full while writing data.parquet" in capsys.readouterr().err
 
 
-def test_unknown_command_and_flag() -> None:
-    assert cli.run(["thnik"]) == 2
-    assert cli.run(["list", "--nope"]) == 2
+@pytest.mark.parametrize("content", ["[]", "{}", "{", '{"schema": 1}'])
+def test_damaged_run_folders_are_bad_input(tmp_path: Path, capsys, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    for command in (["score", str(tmp_path)], ["report", str(tmp_path)], ["compare", str(tmp_path), str(tmp_path)]):
+        assert cli.run(command) == 2
+        assert "run.json" in capsys.readouterr().err
+
+
+def test_extensions_are_found_in_the_folder_one_works_in(tmp_path: Path) -> None:
+    (tmp_path / "mytasks.py").write_text("from sifthinker.scenes.tasks import TASKS\nmine = TASKS['count']\n")
+    program = Path(sys.executable).with_name("sifthinker")
+    arguments = ["scenes", "--tasks", "mytasks:mine", "--n", "2", "--out", "out"]
+    subprocess.run([program, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["kept"] == 2
 
 
 def test_list_names_everything(capsys) -> None:
@@ -154,3 +175,18 @@ def test_list_names_everything(capsys) -> None:
     out = capsys.readouterr().out
     for name in ("coco", "left_right", "correction", "scripted", "blink", "qwen2.5-vl-7b-grpo"):
         assert name in out
+
+
+@pytest.mark.parametrize("arguments", [["sft", "tiny-sft"], ["grpo", "tiny-grpo"], ["check", "tiny-sft"]])
+def test_training_without_its_packages_says_what_to_install(arguments, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err == "error: this command needs trl: pip install 'sifthinker[train]'\n"
+
+
+def test_help_of_training_lists_the_fields(capsys) -> None:
+    for stage, trl in (("sft", "SFTConfig"), ("grpo", "GRPOConfig")):
+        assert cli.run([stage, "--help"]) == 0
+        out = capsys.readouterr().out
+        assert "max_pixels     Pixels of one picture at most" in out
+        assert f"Every field of TRL's {trl} is taken" in out

@@ -279,3 +279,22 @@ def test_real_files(shared_data, pattern, encoding, size, median, share):
         assert np.abs(decode_depth(png, meta).values - depth.values).max() < 0.005
         with pytest.raises(InputError, match="name the encoding"):
             read_depth(path)
+
+
+def test_damaged_depth_files_are_bad_input(tmp_path):
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "torn.exr").write_bytes(b"v/1\x01 and nothing more")
+    for name in ("empty.npy", "torn.exr"):
+        with pytest.raises(InputError, match="cannot be read as depth"):
+            read_depth(tmp_path / name)
+
+
+@pytest.mark.parametrize("change", [{"polarity": "far"}, {"kind": "foo"}, {"scale": "1"}, [1]])
+def test_sidecars_that_say_something_else_are_refused(tmp_path, change):
+    path = tmp_path / "d.png"
+    write_depth(DepthMap(np.linspace(0, 1, 12).reshape(3, 4)), path)
+    sidecar = path.with_name("d.png.json")
+    told = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({**told, **change} if isinstance(change, dict) else change))
+    with pytest.raises(InputError, match="not the sidecar of a depth map"):
+        read_depth(path)

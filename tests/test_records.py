@@ -196,7 +196,7 @@ def test_atomic_write_leaves_the_old_file_when_the_disk_is_full(tmp_path, monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"a.json: disk full; free some space and run again with --resume"):
+    with pytest.raises(InputError, match=r"a.json: disk full; free some space and run again"):
         atomic_write(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

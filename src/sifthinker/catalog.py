@@ -41,9 +41,10 @@ def _benchmarks() -> Lines:
 
 
 def _recipes() -> Lines:
-    from .training.config import read_yaml, recipe_names
+    from .training.config import RECIPES, recipe_names
 
-    return ((name, f"{read_yaml(name)['model']}") for name in recipe_names())
+    # The first comment line of a recipe says what it is.
+    return ((n, (RECIPES / f"{n}.yaml").read_text().partition("\n")[0].removeprefix("# ")) for n in recipe_names())
 
 
 KINDS: dict[str, Callable[[], Lines]] = {

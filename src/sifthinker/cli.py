@@ -5,15 +5,17 @@ Exit codes: 0 done, 1 failed, 2 bad input.
 
 from __future__ import annotations
 
-import errno
 import json
+import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from .errors import InputError, SifError
+from .errors import InputError, SifError, disk_full
 
 app = typer.Typer(
     name="sifthinker",
@@ -26,33 +28,63 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that work in parallel.")]
-FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+TRAIN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+"""Packages of the extra of that name, which most commands do without."""
+FLAGS = {"ignore_unknown_options": True}
+"""Flags that the command line does not know are fields of a config."""
+Arguments = Annotated[
+    list[str], typer.Argument(metavar="CONFIG [--FIELD VALUE ...]", help="YAML file or recipe, and fields to override.")
+]
+
+
+class ConfigCommand(TyperCommand):
+    """A command whose help lists the fields of its config."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The fields; read when they are asked for, so that other commands start without them."""
+        from .training.config import help_text
+        from .training.grpo import GrpoConfig
+        from .training.sft import SftConfig
+
+        formatter.write("\n")
+        formatter.write(
+            help_text(SftConfig, "SFTConfig") if self.name == "sft" else help_text(GrpoConfig, "GRPOConfig")
+        )
 
 
 def main() -> None:
     """Run a command; a user's mistake ends in one line on standard error, never in a traceback."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    # As for `python -m`: module:attribute finds files of the folder in which one works.
+    sys.path.insert(0, os.getcwd())
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line `arguments` and return the exit code."""
     try:
-        app(args=arguments)
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else 0
+        code = app(args=arguments, standalone_mode=False)
     except InputError as error:
         return _fail(2, str(error))
     except SifError as error:
         return _fail(1, str(error))
     except KeyboardInterrupt:
         return _fail(130, "interrupted; commands with --resume go on from where they were")
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            return _fail(2, f"disk full while writing {error.filename or 'output'}: free some space and run again")
-        raise
-    return 0
+    except Exception as error:
+        if disk_full(error):
+            where = getattr(error, "filename", None) or "output"
+            return _fail(2, f"disk full while writing {where}: free some space and run again")
+        if isinstance(error, OSError):
+            return _fail(1, f"{error.filename or ''}: {error.strerror or error}")
+        if isinstance(error, ModuleNotFoundError) and error.name in TRAIN:
+            return _fail(2, f"this command needs {error.name}: pip install 'sifthinker[train]'")
+        # What the command line could not be read as. Not by class: typer brings its own click, or uses the other one.
+        if not hasattr(error, "format_message"):
+            raise
+        return _fail(2, error.format_message())  # type: ignore[attr-defined]
+    return code if isinstance(code, int) else 0
 
 
 def _fail(code: int, message: str) -> int:
@@ -88,7 +120,7 @@ def think(
     depth: Annotated[str, typer.Option(help="auto (estimate), none, a depth file, or a depth model.")] = "auto",
     depth_encoding: Annotated[str | None, typer.Option(help="What the numbers in the depth file mean: mm, ...")] = None,
     out: Out = Path("runs/think"),
-    max_tokens: Annotated[int, typer.Option(help="Tokens of the reply at most.")] = 2048,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of the reply at most.")] = 2048,
     as_json: Json = False,
 ) -> None:
     """One photo and one question: the trace, a drawn picture, a page."""
@@ -110,7 +142,7 @@ def build(
     ] = "source",
     depth_encoding: Annotated[str | None, typer.Option(help="Encoding of the depth files in that folder.")] = None,
     annotator: Annotated[str, typer.Option(help="template, or MODEL@URL of an OpenAI-compatible server.")] = "template",
-    limit: Annotated[int | None, typer.Option(help="Read the first so many rows.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many rows.")] = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted build.")] = False,
     as_json: Json = False,
@@ -123,6 +155,8 @@ def build(
         seed=seed, resume=resume,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
+    if manifest["read"] and not manifest["kept"]:
+        print(f"warning: no row was kept; {out}/rejects.jsonl gives the reason of each", file=sys.stderr)
 
 
 @app.command()
@@ -155,9 +189,12 @@ def scenes(
     _print(manifest, as_json, _counts(manifest, out))
 
 
-@app.command()
+@app.command(context_settings=FLAGS)
 def check(
-    target: Annotated[str, typer.Argument(help="Data set folder, config file or recipe.")],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR|CONFIG [--FIELD VALUE ...]", help="Data set folder, or config as for sft."),
+    ],
     limit: Annotated[int, typer.Option(min=1, help="Rows to look at.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Where to write the contact sheet.")] = None,
     as_json: Json = False,
@@ -165,28 +202,26 @@ def check(
     """Dry run before training: lengths, rewards of gold and of corrupted traces, plan, contact sheet."""
     from .training.check import check, summary
 
-    result = check(target, limit=limit, out=out)
+    result = check(*arguments, limit=limit, out=out)
     _print(result, as_json, summary(result))
     if not result["ready"]:
         raise typer.Exit(1)
 
 
-@app.command(context_settings=FLAGS)
-def sft(context: typer.Context, config: Annotated[str, typer.Argument(help="YAML file or recipe.")]) -> None:
+@app.command(cls=ConfigCommand, context_settings=FLAGS)
+def sft(arguments: Arguments) -> None:
     """Warm-up on gold traces. Any field of the config is overridden with --field VALUE."""
-    from .training.config import parse_flags, read_yaml
-    from .training.sft import train
+    from .training.sft import main
 
-    train({**read_yaml(config), **parse_flags(context.args)})
+    main(arguments)
 
 
-@app.command(context_settings=FLAGS)
-def grpo(context: typer.Context, config: Annotated[str, typer.Argument(help="YAML file or recipe.")]) -> None:
+@app.command(cls=ConfigCommand, context_settings=FLAGS)
+def grpo(arguments: Arguments) -> None:
     """GRPO-SIF. Any field of the config is overridden with --field VALUE."""
-    from .training.config import parse_flags, read_yaml
-    from .training.grpo import train
+    from .training.grpo import main
 
-    train({**read_yaml(config), **parse_flags(context.args)})
+    main(arguments)
 
 
 @app.command()
@@ -205,15 +240,17 @@ def evaluate(
     model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, scripted:FILE, oracle, or blind.")],
     benchmark: Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")] = "scenes",
     out: Out = Path("runs/eval"),
-    limit: Annotated[int | None, typer.Option(help="Take the first so many items.")] = None,
-    n: Annotated[int, typer.Option(help="Items of a generated benchmark.")] = 200,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first so many items.")] = None,
+    n: Annotated[int, typer.Option(min=1, help="Items of a generated benchmark.")] = 200,
     seed: Seed = 0,
     data: Annotated[Path | None, typer.Option(help="Path of the benchmark, if not given behind its name.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
-    max_tokens: Annotated[int, typer.Option(help="Tokens of a reply at most.")] = 1024,
-    temperature: float = 0.0,
-    max_pixels: Annotated[int | None, typer.Option(help="Pixels of one picture at most; default: the model's.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")] = 1024,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 is greedy.")] = 0.0,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Pixels of one picture at most; default: the model's.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the replies that are there.")] = True,
     allow_failed: Annotated[bool, typer.Option(help="Exit 0 although some requests failed.")] = False,
     as_json: Json = False,

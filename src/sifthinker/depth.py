@@ -169,6 +169,8 @@ def write_depth(depth: DepthMap, path: str | Path) -> None:
 
 
 def _from_levels(levels: NDArray[Any], meta: dict[str, Any]) -> DepthMap:
+    if meta["polarity"] not in ("far_is_large", "near_is_large") or meta["kind"] not in ("metric", "relative"):
+        raise ValueError(f"polarity {meta['polarity']!r}, kind {meta['kind']!r}")
     valid = levels != meta["invalid"]
     values = meta["offset"] + levels.astype(np.float64) * meta["scale"]
     if meta["polarity"] == "near_is_large":
@@ -224,7 +226,7 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
     if encoding is None and sidecar.exists():
         try:
             return _from_levels(raw, json.loads(sidecar.read_text()))
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{sidecar}: not the sidecar of a depth map ({error!r})") from error
     if encoding is None and raw.dtype.kind == "f":
         encoding = "metres"
@@ -258,9 +260,9 @@ def _read_raw(path: Path) -> NDArray[Any]:
                         "depth needs 16-bit PNG/PGM, EXR or NPY"
                     )
                 raw = np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, EOFError, ValueError, SyntaxError, RuntimeError) as error:  # OpenEXR raises RuntimeError
         raise InputError(f"{path}: cannot be read as depth ({error})") from error
     if raw.ndim != 2 or raw.dtype.kind not in "iuf":
         raise InputError(f"{path}: depth needs one number a pixel, got shape {raw.shape} of {raw.dtype}")

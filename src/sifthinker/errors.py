@@ -12,7 +12,8 @@ Messages say what was expected, what came, where, and what to do. How errors are
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 
 
 class SifError(Exception):
@@ -40,6 +41,26 @@ class EndpointError(InputError):
 
 class EngineError(SifError):
     """A model failed to answer one request."""
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether an exception, or one of those that led to it, says that the disk is full.
+
+    Only some libraries raise the plain `OSError`; torch and safetensors have words of their own, and datasets chains.
+    """
+    return any(
+        (isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT)) or any(w in str(e) for w in _FULL)
+        for e in _chain(error)
+    )
+
+
+_FULL = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing", "inline_container.cc")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -211,9 +211,8 @@ def to_box(values: Sequence[float], frame: Frame, size: Size, slack_px: float = 
     except (TypeError, ValueError) as error:
         raise BoxError("box_malformed", f"box {values!r} in frame {frame}: not four numbers") from error
     if problem := _problem(xyxy, size, slack_px):
-        raise BoxError(
-            problem, f"box {list(values)} in frame {frame} of a {size[0]}x{size[1]} image: {_EXPLAIN[problem]}"
-        )
+        place = "" if frame is Frame.UNIT_XYXY else f" of a {size[0]}x{size[1]} image"
+        raise BoxError(problem, f"box {list(values)} in frame {frame}{place}: {_EXPLAIN[problem]}")
     width, height = size
     x0, x1 = (min(max(v / width, 0.0), 1.0) for v in (xyxy[0], xyxy[2]))
     y0, y1 = (min(max(v / height, 0.0), 1.0) for v in (xyxy[1], xyxy[3]))

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import __version__
 
-PACKAGES = ("numpy", "pillow", "torch", "transformers", "trl", "peft", "openai", "trimesh")
+PACKAGES = ("numpy", "pillow", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "openai", "trimesh")
 """Packages that can move a number."""
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.gguf", "config.json", "adapter_config.json")

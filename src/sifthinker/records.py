@@ -74,8 +74,8 @@ def disk_errors(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(f"{path}: disk full; free some space and run again with --resume") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR):
+            raise InputError(f"{path}: disk full; free some space and run again") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
         raise
 

@@ -24,7 +24,7 @@ from .errors import InputError
 from .evaluate import compare
 from .figures import Figure, environment, figure_of_item, trace_figure
 from .metrics import HEADLINE, LOWER_IS_BETTER, Item, metrics_of
-from .records import atomic_write
+from .records import atomic_write, disk_errors
 from .runs import METRICS, RUN, read_metrics, read_run
 
 __all__ = ["print_table", "report", "trace_figure"]
@@ -96,7 +96,8 @@ def report(run_dir: str | Path, out: str | Path | None = None) -> Path:
         interval=tables.interval,
     )
     path = folder / "report.html" if out is None else Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, html)
     return path
 

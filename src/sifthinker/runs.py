@@ -16,11 +16,16 @@ from typing import Any
 
 from .errors import InputError
 from .metrics import Item, metrics_of
-from .records import atomic_write
+from .records import atomic_write, disk_errors
 
 ITEMS, RUN, METRICS, PICTURES = "items.jsonl", "run.json", "metrics.json", "pictures"
 
 SCHEMA = 1
+
+NEEDED = {
+    "schema", "config", "model_id", "benchmark", "version", "gen_params", "prompt_hash", "extraction_version",
+}  # fmt: skip
+"""Fields of `run.json` that reading it relies on."""
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], list[Item]]:
@@ -32,7 +37,9 @@ def read_run(folder: Path) -> tuple[dict[str, Any], list[Item]]:
         raise InputError(f"{folder}: no {RUN}; expected a folder that `sifthinker eval` wrote") from error
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error})") from error
-    if run.get("schema", 0) > SCHEMA:
+    if not isinstance(run, dict) or not run.keys() >= NEEDED:
+        raise InputError(f"{path}: not the {RUN} of an evaluation; expected {', '.join(sorted(NEEDED))}")
+    if run["schema"] > SCHEMA:
         raise InputError(f"{path}: schema {run['schema']} is newer than {SCHEMA}; update sifthinker")
     return run, list(kept_items(folder).values())
 
@@ -82,7 +89,8 @@ def start_run(out: Path, run: dict[str, Any]) -> None:
             raise InputError(f"{out} holds a run with {fewer[0]} {old}, more than {new}; give another --out")
     elif out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; --out needs a folder")
-    out.mkdir(parents=True, exist_ok=True)
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
     (out / METRICS).unlink(missing_ok=True)
     atomic_write(out / RUN, json.dumps(run, indent=2))
 

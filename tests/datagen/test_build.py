@@ -174,7 +174,7 @@ def test_a_full_disk_is_one_line_and_the_build_goes_on_later(tmp_path, monkeypat
         real(fd)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"disk full; free some space and run again with --resume"):
+    with pytest.raises(InputError, match=r"disk full; free some space and run again"):
         build(f"jsonl:{rows}", out, rows_per_shard=2)
     build(f"jsonl:{rows}", out, rows_per_shard=2, resume=True)
     assert content(out) == content(tmp_path / "whole")
@@ -317,3 +317,36 @@ def test_real_data(shared_data, tmp_path, source, kept, rejects):
     assert manifest["rejects_by_reason"] == rejects
     assert manifest["kept"] == kept if kept is not None else manifest["kept"] >= 4
     shutil.rmtree(tmp_path / "out")
+
+
+DIRTY = {
+    "kind": ({"answer_kind": "foo"}, "question_unclear"),
+    "kind_without_choices": ({"answer_kind": "choice"}, "question_unclear"),
+    "kind_list": ({"answer_kind": ["text"]}, "question_unclear"),
+    "equal_choices": ({"choices": ["left", "Left"], "answer": "A"}, "question_unclear"),
+    "unit": ({"meta": {"answer_unit": "parsec", "answer_kind": "number"}}, "question_unclear"),
+    "no_such_option": ({"choices": ["left", "right"], "answer": "Z"}, "answer_unreadable"),
+    "no_number": ({"answer_kind": "number", "answer": "several"}, "answer_unreadable"),
+    "labels": ({"labels": 5}, "malformed_row"),
+    "labels_text": ({"labels": "dog"}, "malformed_row"),
+    "encoding": ({"depth": "a.png", "depth_encoding": []}, None),
+    "long_name": ({"image": "x" * 5000 + ".png"}, "image_missing"),
+    "zero_byte": ({"image": "a\0.png"}, "image_missing"),
+    "folder": ({"image": "."}, "image_missing"),
+    "surrogate": ({"question": "What \ud800 is it?"}, "malformed_row"),
+    "surrogate_id": ({"id": "a\ud800"}, "malformed_row"),
+    "not_finite": ({"meta": {"x": float("nan")}}, "malformed_row"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), DIRTY.values(), ids=DIRTY)
+def test_a_bad_row_stops_no_build(tmp_path, change, reason):
+    photo(tmp_path / "a.png")
+    good = {"id": "good", "image": "a.png", "question": "What is it?", "answer": "red", "boxes": [[0.1, 0.1, 0.5, 0.5]]}
+    source = jsonl(
+        tmp_path / "r.jsonl", [json.dumps({**good, "id": "bad", "question": "What else?", **change}), json.dumps(good)]
+    )
+    manifest = build(f"jsonl:{source}", tmp_path / "out")
+    assert (manifest["read"], manifest["kept"], manifest["rejected"]) == (2, 1, 1)
+    if reason is not None:
+        assert list(manifest["rejects_by_reason"]) == [reason]

@@ -2,26 +2,96 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sifthinker.errors import InputError
-from sifthinker.training.config import parse_flags, read_yaml, recipe_names, split_config
+from sifthinker.training.config import field_docs, help_text, read_arguments, read_yaml, recipe_names, split_config
 from sifthinker.training.grpo import GrpoConfig
 from sifthinker.training.sft import SftConfig
 
 
+def resolved(*arguments: str, ours: type = SftConfig) -> tuple[Any, dict[str, Any]]:
+    from trl import GRPOConfig, SFTConfig
+
+    trl = SFTConfig if ours is SftConfig else GRPOConfig
+    return split_config(read_arguments(arguments, ours, trl), ours, trl)
+
+
 def test_flags_are_typed_and_override() -> None:
-    flags = parse_flags(
-        ["--learning-rate", "1e-4", "--bf16", "--rewards", "[form, answer]", "--max_steps=3", "--limit", "null"]
-    )
-    assert flags == {"learning_rate": 1e-4, "bf16": True, "rewards": ["form", "answer"], "max_steps": 3, "limit": None}
+    flags = ["--learning-rate", "1e-4", "--bf16", "--max_steps=3", "--limit", "null", "--report-to", "none"]
+    config, rest = resolved("tiny-grpo", *flags, "--rewards", "[form, answer]", "--lora", "no", ours=GrpoConfig)
+    assert (config.rewards, config.limit, config.lora) == (("form", "answer"), None, False)
+    assert (rest["learning_rate"], rest["bf16"], rest["max_steps"], rest["report_to"]) == (1e-4, True, 3, "none")
 
 
-def test_a_value_without_flag_is_named() -> None:
-    with pytest.raises(InputError, match="unexpected argument 'oops'"):
-        parse_flags(["oops"])
+def test_text_stays_text_and_no_is_a_word(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("save_strategy: no\nlora: yes\nlearning_rate: 1e-4\nlimit: 3")
+    flags = ["--model", "a: b: c", "--data", "2026", "--out", "no"]
+    config, rest = resolved(str(tmp_path / "c.yaml"), *flags)
+    assert (config.model, config.data, config.out, config.lora, config.limit) == ("a: b: c", "2026", "no", True, 3)
+    assert rest == {"save_strategy": "no", "learning_rate": 1e-4}
+
+
+def test_flags_may_stand_before_the_config() -> None:
+    for arguments in (["--data", "x", "tiny-sft"], ["--resume", "tiny-sft", "--data=x"], ["tiny-sft", "--data", "x"]):
+        config, _ = resolved(*arguments)
+        assert (config.data, config.resume) == ("x", "--resume" in arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tiny-sft", "oops"], "unexpected argument 'oops'"),
+        (["--data", "x"], "no config given: name a YAML file or a recipe: .*tiny-sft"),
+        (["tiny-sft", "--data"], "--data needs a value"),
+        (["tiny-sft", "--data", "--resume"], "--data needs a value"),
+        (["tiny-sft", "--max-steps", "many"], "config field max_steps: expected int, got 'many'"),
+        (["tiny-sft", "--bf16", "maybe"], "unexpected argument 'maybe'"),
+        (["tiny-sft", "--limit", "[1"], "config field limit: not YAML"),
+    ],
+)
+def test_mistakes_in_flags_are_named(arguments: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        resolved(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("stage", "flags", "message"),
+    [
+        ("grpo", ["--num-generations", "7"], "refuses these settings: .*num_generations"),
+        ("grpo", ["--reward-weights", "[1,2]"], "2 weights for 6 rewards; give one for each"),
+        ("sft", ["--lr-scheduler-type", "kosine"], "refuses these settings: .*kosine"),
+        ("sft", ["--eval-strategy", "steps"], "no second data set in training"),
+        ("grpo", ["--judge", "m@http://x", "--rewards", "[form]"], "answer must be among the rewards"),
+        ("grpo", ["--rewards", "[fokus]"], "did you mean 'focus'"),
+        ("grpo", ["--steps-per-generation", "2", "--save-steps", "3"], "give a multiple of 2"),
+    ],
+)
+def test_what_trl_refuses_is_one_line(stage: str, flags: list[str], message: str) -> None:
+    from sifthinker.training import grpo, sft
+
+    module, ours = (sft, SftConfig) if stage == "sft" else (grpo, GrpoConfig)
+    with pytest.raises(InputError, match=message):
+        module.trl_args(*resolved(f"tiny-{stage}", *flags, ours=ours))
+
+
+def test_help_has_a_line_for_every_field() -> None:
+    for ours, trl in ((SftConfig, "SFTConfig"), (GrpoConfig, "GRPOConfig")):
+        text = help_text(ours, trl)
+        assert field_docs(ours).keys() == {f.name for f in dataclasses.fields(ours)}
+        assert all(f"\n  {name} " in text for name in field_docs(ours))
+        assert f"Every field of TRL's {trl}" in text
+
+
+def test_an_unknown_field_gets_near_names_only() -> None:
+    with pytest.raises(InputError) as error:
+        resolved("tiny-sft", "--learning-rat", "1")
+    assert "did you mean 'learning_rate'" in str(error.value)
+    assert len(str(error.value)) < 200
 
 
 @pytest.mark.parametrize("name", recipe_names())

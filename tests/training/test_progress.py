@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sifthinker.errors import InputError
+from sifthinker.rewards.progress import bonus
 from sifthinker.training.progress import FILE, ProgressStore
 
 
@@ -37,6 +38,18 @@ def test_unjudged_rows_do_not_enter() -> None:
     assert store.previous("a", 2) == 1.0
 
 
+def test_the_released_store_ratchets_and_skips_zeros() -> None:
+    """The two faults of the authors' store, kept for comparisons: what ours does in the same place is beside it."""
+    for released, stored in ((False, (0.75, 0.0)), (True, (1.0, 0.5))):
+        store = ProgressStore(released)
+        store.update(["a", "a"], [1.0, 0.0], 0)
+        store.update(["a", "a"], [1.0, 0.5], 1)
+        assert store.previous("a", 2) == stored[0], "the bonus of 0.5 for the 1.0 is in it"
+        store.update(["b"], [0.5], 0)
+        store.update(["b"], [0.0], 1)
+        assert store.previous("b", 2) == stored[1]
+
+
 def test_saved_and_loaded(tmp_path: Path) -> None:
     store = ProgressStore()
     store.update(["a", "b"], [1.0, 0.0], 0)
@@ -53,9 +66,11 @@ def scaled(rewards: np.ndarray) -> np.ndarray:
     return (rewards - rewards.mean()) / rewards.std()
 
 
-@pytest.mark.parametrize(("previous", "acts"), [(-0.1, False), (1.1, False), (0.5, True)])
-def test_bonus_acts_only_where_the_group_straddles_its_past(previous: float, acts: bool) -> None:
+@pytest.mark.parametrize(("before", "acts"), [([0.0, 0.0], False), ([1.0, 1.0], False), ([1.0, 0.0], True)])
+def test_bonus_acts_only_where_the_group_straddles_its_past(before: list[float], acts: bool) -> None:
     """A group wholly above or below its past gets an affine bonus or none, which group scaling cancels."""
+    store = ProgressStore()
+    store.update(["a"] * len(before), before, 0)
     accuracy = np.array([1.0, 0.6, 0.0, 0.0])
-    shaped = accuracy + np.maximum(0, accuracy - previous)
+    shaped = accuracy + [bonus(a, store.previous("a", 1)) for a in accuracy]
     assert np.allclose(scaled(accuracy), scaled(shaped)) is not acts

@@ -8,16 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 from ..sample import Sample
-from ..trace import Trace
+from .listed import Listed
 from .photos import SUFFIXES
-from .protocol import Options, Score, need_columns, need_path
-from .words import score_words
+from .protocol import Options, need_columns, need_path
 
 COLUMNS = ("query", "answer")
 _PICTURE = re.compile(r"<img [^>]*>")
@@ -25,28 +22,7 @@ _OPTION = re.compile(r"^\(([A-Z])\)\s*(.+)$", re.MULTILINE)
 _LEAD = re.compile(r"Select from the following choices\.?\s*$")
 
 
-@dataclass(frozen=True)
-class Blink:
-    """Choice questions."""
-
-    samples: tuple[Sample, ...]
-    version: str
-    name: str = "blink"
-
-    @property
-    def n(self) -> int:
-        return len(self.samples)
-
-    def load(self) -> Iterator[Sample]:
-        """Photos are opened when they are asked for."""
-        return iter(self.samples)
-
-    def score(self, trace: Trace, sample: Sample) -> Score:
-        """The right option."""
-        return score_words(trace, sample)
-
-
-def open_blink(path: str | None, options: Options) -> Blink:
+def open_blink(path: str | None, options: Options) -> Listed:
     """Raises `InputError` when there is no item, or an item lacks its photo, its options or its answer."""
     folder = need_path("blink", path, "DIR")
     requests = sorted(folder.rglob("request.json"))
@@ -57,7 +33,7 @@ def open_blink(path: str | None, options: Options) -> Blink:
     for request in requests:
         digest.update(request.read_bytes())
         samples.append(_read(request))
-    return Blink(tuple(samples), digest.hexdigest()[:12])
+    return Listed("blink", digest.hexdigest()[:12], tuple(samples))
 
 
 def _read(request: Path) -> Sample:

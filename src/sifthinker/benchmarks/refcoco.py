@@ -7,14 +7,12 @@ sets of boxes is the metric `hiou`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 from ..errors import BoxError, InputError
 from ..geometry import Box, Frame, to_box
 from ..records import read_jsonl
 from ..sample import Sample
 from ..trace import Trace
+from .listed import Listed
 from .photos import find_photos
 from .protocol import Options, Score, file_version, need_columns, need_path
 
@@ -23,37 +21,7 @@ RIGHT = 0.5
 """A box is right when its IoU with the gold box is greater than this."""
 
 
-@dataclass(frozen=True)
-class RefCoco:
-    """Referring expressions."""
-
-    samples: tuple[Sample, ...]
-    version: str
-    name: str = "refcoco"
-
-    @property
-    def n(self) -> int:
-        return len(self.samples)
-
-    def load(self) -> Iterator[Sample]:
-        """Photos are opened when they are asked for."""
-        return iter(self.samples)
-
-    def score(self, trace: Trace, sample: Sample) -> Score:
-        """1 when the one box of the last area has IoU > 0.5 with the gold box.
-
-        Two boxes where one is asked for are ambiguous: no box is picked with an eye on the gold. The lenient rule
-        takes the last.
-        """
-        boxes = trace.last_area.boxes if trace.last_area else ()
-        if not boxes:
-            return Score(0.0, "invalid_box" if trace.steps else "no_answer", lenient=0.0)
-        gold = sample.boxes[0].quantized()
-        lenient = float(boxes[-1].iou(gold) > RIGHT)
-        return Score(0.0, "ambiguous", lenient=lenient) if len(boxes) > 1 else Score(lenient, lenient=lenient)
-
-
-def open_refcoco(path: str | None, options: Options) -> RefCoco:
+def open_refcoco(path: str | None, options: Options) -> Listed:
     """Raises `InputError` for missing columns, boxes that leave the photo, and photos that cannot be found."""
     file = need_path("refcoco", path, "FILE")
     rows = list(read_jsonl(file))
@@ -75,7 +43,21 @@ def open_refcoco(path: str | None, options: Options) -> RefCoco:
                 },
             )
         )
-    return RefCoco(tuple(samples), file_version(file))
+    return Listed("refcoco", file_version(file), tuple(samples), score_box)
+
+
+def score_box(trace: Trace, sample: Sample) -> Score:
+    """1 when the one box of the last area has IoU > 0.5 with the gold box.
+
+    Two boxes where one is asked for are ambiguous: no box is picked with an eye on the gold. The lenient rule takes the
+    last.
+    """
+    boxes = trace.last_area.boxes if trace.last_area else ()
+    if not boxes:
+        return Score(0.0, "invalid_box" if trace.steps else "no_answer", lenient=0.0)
+    gold = sample.boxes[0].quantized()
+    lenient = float(boxes[-1].iou(gold) > RIGHT)
+    return Score(0.0, "ambiguous", lenient=lenient) if len(boxes) > 1 else Score(lenient, lenient=lenient)
 
 
 def _gold(row: dict, where: str) -> Box:

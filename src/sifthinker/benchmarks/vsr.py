@@ -5,45 +5,21 @@ Rows: image, caption, label (0 false, 1 true), relation. Photos are COCO's, in a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 from ..records import read_jsonl
 from ..sample import Sample
-from ..trace import Trace
+from .listed import Listed
 from .photos import find_photos
-from .protocol import Options, Score, file_version, need_columns, need_path
-from .words import score_words
+from .protocol import Options, file_version, need_columns, need_path
 
 COLUMNS = ("image", "caption", "label", "relation")
 CATEGORIES = "rel_meta_category_dict.txt"
 """The official map of relations to categories, if it lies beside the file."""
 
 
-@dataclass(frozen=True)
-class Vsr:
-    """True/false statements."""
-
-    samples: tuple[Sample, ...]
-    version: str
-    name: str = "vsr"
-
-    @property
-    def n(self) -> int:
-        return len(self.samples)
-
-    def load(self) -> Iterator[Sample]:
-        """Photos are opened when they are asked for."""
-        return iter(self.samples)
-
-    def score(self, trace: Trace, sample: Sample) -> Score:
-        """Yes for a true statement, no for a false one."""
-        return score_words(trace, sample)
-
-
-def open_vsr(path: str | None, options: Options) -> Vsr:
+def open_vsr(path: str | None, options: Options) -> Listed:
     """Raises `InputError` for missing columns, labels other than 0 and 1, and photos that cannot be found."""
     file = need_path("vsr", path, "FILE")
     rows = list(read_jsonl(file))
@@ -68,7 +44,7 @@ def open_vsr(path: str | None, options: Options) -> Vsr:
         )
         for line, row in rows
     )
-    return Vsr(samples, file_version(file))
+    return Listed("vsr", file_version(file), samples)
 
 
 def _categories(path: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ def load_depth(path: Path, encoding: str | None) -> DepthMap:
     """Read a depth file. Raises `RowError`: `depth_missing`, `depth_encoding_unknown`, `depth_unreadable`."""
     if not path.exists():
         raise RowError("depth_missing", f"{path}: no such depth file")
-    if encoding is not None and encoding not in ENCODINGS:
+    if encoding is not None and encoding not in list(ENCODINGS):
         raise RowError("depth_encoding_unknown", f"{encoding!r} is none of {', '.join(ENCODINGS)}")
     if encoding is None and not Path(f"{path}.json").exists() and path.suffix.lower() not in (".npy", ".exr"):
         raise RowError("depth_encoding_unknown", f"{path} does not say what its levels mean; name its encoding")

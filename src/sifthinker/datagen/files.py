@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -67,8 +67,11 @@ class FileIndex:
     def find(self, name: str) -> Path:
         """The file that `name` stands for. Raises `RowError`: `image_missing`, `image_ambiguous`."""
         direct = self.folder / name
-        if direct.suffix.lower() in self.suffixes and direct.is_file():
-            return direct
+        try:
+            if direct.suffix.lower() in self.suffixes and direct.is_file():
+                return direct
+        except (OSError, ValueError) as error:  # no file can have this name
+            raise RowError("image_missing", f"{name:.80}: {error.__class__.__name__}") from error
         last = Path(name).name
         candidates = self._by_name.get(last) or self._by_name.get(_COCO_2014.sub("", last)) or []
         return _closest(name, candidates, "image", self.folder)
@@ -124,19 +127,27 @@ def read_json(path: Path) -> Any:
     """A JSON file. Raises `InputError` for a missing file and for one that is not JSON."""
     try:
         return json.loads(path.read_bytes())
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path}: {_why(error)}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); is the file complete?") from error
 
 
+def _why(error: OSError) -> str:
+    return "no such file" if isinstance(error, FileNotFoundError) else f"not a readable file ({error.strerror})"
+
+
+def open_source(path: Path) -> BinaryIO:
+    """A file to read. Raises `InputError` when it is missing, a folder, or not readable."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: {_why(error)}") from error
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
     """Line number (from 1) and object of every non-empty line; a bad line is a `Reject` and reading goes on."""
-    try:
-        file = path.open("rb")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{path}: no such file") from error
-    with file:
+    with open_source(path) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

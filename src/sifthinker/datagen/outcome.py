@@ -55,6 +55,8 @@ REASONS: dict[str, str] = {
     "empty_question": "no question",
     "empty_answer": "no gold answer",
     "tag_in_text": "question or answer holds a tag of the trace grammar",
+    "question_unclear": "the row does not say what kind of answer it wants, or its options are equal",
+    "answer_unreadable": "the gold answer is none of the kind that the row asks for (no option, no number, ...)",
     "gold_is_whole": "a gold box covers the whole image, so there is nothing to focus on",
     "too_small": "a gold box is too small to be seen",
     "duplicate_id": "an earlier row has this id",

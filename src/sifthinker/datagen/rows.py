@@ -6,6 +6,7 @@ is there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,7 +60,20 @@ def check_all(
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             yield Reject(place, "malformed_row", f"{type(error).__name__}: {error}")
         else:
-            yield check(found, photos)
+            yield check(found, photos) if (why := _unstorable(found)) is None else Reject(place, "malformed_row", why)
+
+
+def _unstorable(found: Found) -> str | None:
+    """Why a row cannot be written to a data set as it is, or None."""
+    words = (found.id, found.image, found.question, found.answer, *found.choices)
+    labels = found.meta.get("labels", [])
+    if not isinstance(labels, (list, tuple)) or not all(isinstance(label, str) for label in labels):
+        return f"labels must be a list of names, got {labels!r:.80}"
+    try:
+        json.dumps([*words, dict(found.meta)], allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        return f"{type(error).__name__}: {error}"[:200]
+    return None
 
 
 def check(found: Found, photos: FileIndex) -> Sample | Reject:

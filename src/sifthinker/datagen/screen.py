@@ -10,7 +10,10 @@ import hashlib
 import re
 from pathlib import Path
 
+from ..answers import read
+from ..errors import InputError
 from ..geometry import Box, Size
+from ..grading import answer_spec
 from ..sample import Sample
 from ..trace import Trace
 from .outcome import Reject
@@ -31,6 +34,12 @@ def screen(sample: Sample, size: Size) -> Reject | None:
         return Reject(sample.id, "empty_answer")
     if _TAG.search(sample.question) or _TAG.search(sample.answer):
         return Reject(sample.id, "tag_in_text", f"question {sample.question!r}, answer {sample.answer!r}")
+    try:
+        spec = answer_spec(sample)
+    except InputError as error:
+        return Reject(sample.id, "question_unclear", str(error))
+    if read(sample.answer, spec).value is None:
+        return Reject(sample.id, "answer_unreadable", f"{sample.answer!r:.80} is no answer of kind {spec.kind}")
     if sample.image is None:
         return None  # a question in words has nothing to look at
     if not sample.boxes:

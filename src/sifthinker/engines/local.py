@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..prompt import DEFAULT_MAX_PIXELS, Family, family_of
 from .engine import Reply, Request
 from .processor import load_model, load_processor, pixel_budget, pixel_grid
+from .stamp import compare_stamp
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,7 @@ class LocalEngine:
         self.family: Family = family_of(self.model.config.model_type)
         self.grid = pixel_grid(self.processor) or self.family.grid
         self.max_pixels = max_pixels or pixel_budget(self.processor) or DEFAULT_MAX_PIXELS
+        compare_stamp(path, self.max_pixels)
         self._batch_size = batch_size
         self._ends = _ids(self.model.generation_config.eos_token_id) or _ids(self.processor.tokenizer.eos_token_id)
         self._banned = self._vision_ids()

@@ -43,7 +43,7 @@ ABOUT: dict[str, str] = {
     "progress": "bonus for a better answer than at the sample's previous visit",
     "focus": "hierarchical IoU of the last area with the gold boxes",
     "correction": "focus reached, minus focus lost since the first guess",
-    "depth": "share of the last area's boxes whose depth agrees with the depth map",
+    "depth": "boxes of the last area with the depth of the map, less earlier boxes with a wrong one",
 }
 """What each reward is, in one line."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ..geometry import GRID, WHOLE, Box
-from ..grading import grade_answer
+from ..grading import Kind, answer_spec, grade_answer
 from ..sample import Sample
 from ..trace import Area, Step, Trace, format_trace
 from .depth import tolerance
@@ -274,12 +274,20 @@ def _wrong_depth_in(trace: Trace, number: int, sample: Sample, rng: random.Rando
     return format_trace(_with_steps(trace, steps))
 
 
+WRONG = {
+    Kind.YESNO: ("yes", "no"),
+    Kind.NUMBER: ("7", "8", "1", "2.5"),
+    Kind.DIRECTION: ("left", "right", "above", "below", "in front", "behind"),
+    Kind.BOX: ("[0.001, 0.001, 0.015, 0.02]", "[0.9, 0.9, 0.99, 0.99]"),
+}
+
+
 def _wrong_answer(sample: Sample, rng: random.Random) -> str:
-    letters = [chr(ord("A") + i) for i in range(len(sample.choices))]
-    rng.shuffle(letters)
-    others = ["no", "yes", "7", "8", "left", "right", "upper left", "something else"]
-    wrong = [a for a in [*letters, *others] if (value := grade_answer(a, sample)) is not None and value < 1]
-    return wrong[0]
+    """A wrong answer, of the kind that is asked for where there is one: readable, and not right."""
+    kind = [chr(ord("A") + i) for i in range(len(sample.choices))] or list(WRONG.get(answer_spec(sample).kind, ()))
+    rng.shuffle(kind)
+    candidates = [*kind, "something else", "nothing"]
+    return next(a for a in candidates if (value := grade_answer(a, sample)) is not None and value < 1)
 
 
 def _drop(reply: str, tag: str) -> str:

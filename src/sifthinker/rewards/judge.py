@@ -54,6 +54,7 @@ class Judge:
     model, base_url: of an OpenAI-compatible server; the key is taken from SIFTHINKER_API_KEY or OPENAI_API_KEY.
     cache: file of a cache that outlives the process; None keeps it in memory.
     concurrency: calls at a time. retries: further tries of one call. timeout_s: of one try.
+    always: ask about every answer there is, as the authors' code does, and not only where the grader cannot tell.
     max_failure_rate: `score` raises `EndpointError` when more than this share of the recent calls failed.
 
     `calls` and `failures` count the calls that were made (the cache answers without a call).
@@ -69,12 +70,13 @@ class Judge:
         retries: int = 2,
         timeout_s: float = 60.0,
         max_tokens: int = 512,
+        always: bool = False,
         max_failure_rate: float = 0.2,
     ) -> None:
         self.model, self.base_url = model, base_url
         self.calls = self.failures = 0
         self._concurrency, self._retries, self._timeout_s = concurrency, retries, timeout_s
-        self._max_tokens, self._max_failure_rate = max_tokens, max_failure_rate
+        self._max_tokens, self._max_failure_rate, self._always = max_tokens, max_failure_rate, always
         self._recent: deque[bool] = deque(maxlen=WINDOW)
         self._last_error = ""
         self._running: dict[str, asyncio.Task[float | None]] = {}
@@ -127,6 +129,8 @@ class Judge:
     async def _one(self, trace: Trace, sample: Sample, client: AsyncOpenAI, gate: asyncio.Semaphore) -> float | None:
         if not sample.answer.strip():
             return None
+        if self._always and (answer := (trace.answer or "").strip()):
+            return await self._judged(sample.question, sample.answer, answer, client, gate)
         spec = answer_spec(sample)
         found = extract(trace.answer or "", spec)
         value = grade(found, sample.answer, spec)

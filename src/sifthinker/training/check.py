@@ -7,107 +7,140 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
 
 from ..draw import contact_sheet, draw_boxes
-from ..prompt import build_prompt, model_images
-from ..records import read_samples
+from ..engines.processor import load_processor, model_config, pixel_grid
+from ..prompt import build_prompt, family_of, model_images
+from ..records import disk_errors, read_samples, shard_paths
 from ..rewards import REWARDS
 from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
 from ..trace import Trace, format_trace
-from .config import read_yaml, recipe_names, split_config
+from .config import fields_of, read_arguments, recipe_names, split_config
 
 SHEET_TILES = 24
 BLANK = (96, 96)
 """Size of the tile of a question in words."""
 
+Pairs = Sequence[tuple[Sample, Trace | None]]
 
-def check(target: str, limit: int = 200, out: Path | None = None) -> dict[str, Any]:
+
+def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -> dict[str, Any]:
     """Look at up to `limit` rows of a data set folder, or of the data set a config trains on.
 
+    target, flags: a folder, or a config file or recipe with --field value over it, in any order.
     Returns `ready`, `problems`, `rows`, `gold_rewards` and `corrupted_rewards` (means by reward), the `contact_sheet`'s
     path, and for a config `tokens` (real lengths of prompt and completion) and `plan`.
+    Raises `InputError` for what would end the training command in one line, too.
     """
-    is_config = target in recipe_names() or target.endswith((".yaml", ".yml"))
-    values = read_yaml(target) if is_config else {"data": target}
-    pairs = read_samples(values["data"], limit)
+    folder, config, args = target, None, None
+    if flags or target in recipe_names() or target.endswith((".yaml", ".yml")):
+        config, args = read_config([target, *flags])
+        folder = config.data
+    pairs = read_samples(folder, limit)
     problems: list[str] = []
     gold = _gold(pairs, problems)
     corrupted = _corrupted(pairs, problems)
     result: dict[str, Any] = {"rows": len(pairs), "gold_rewards": gold, "corrupted_rewards": corrupted}
-    if is_config:
-        result["tokens"] = _tokens(values, pairs)
-        result["plan"] = plan(values)
+    if config is not None:
+        result["tokens"] = _tokens(config.model, config.max_pixels, pairs)
+        result["plan"] = plan(args, count_rows(folder, config.limit))
         if result["plan"]["optimizer_steps"] < 1:
             problems.append("the data set is smaller than one batch: no optimizer step would be made")
-    folder = out or Path(values["data"])
-    folder.mkdir(parents=True, exist_ok=True)
-    sheet = folder / "check.png"
-    _sheet(pairs[:SHEET_TILES]).save(sheet)
+    sheet = (out or Path(folder)) / "check.png"
+    with disk_errors(sheet):
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        _sheet(pairs[:SHEET_TILES]).save(sheet)
     return {"ready": not problems, "problems": problems, **result, "contact_sheet": str(sheet)}
+
+
+def read_config(arguments: Sequence[str]) -> tuple[Any, Any]:
+    """Our config and TRL's, as the stage that the fields belong to would make them.
+
+    Raises `InputError` for what that stage would refuse before it loads the model.
+    """
+    from trl import GRPOConfig, SFTConfig
+
+    from . import grpo, sft
+
+    stages: list[tuple[ModuleType, type, type]] = [
+        (sft, sft.SftConfig, SFTConfig),
+        (grpo, grpo.GrpoConfig, GRPOConfig),
+    ]
+    values = read_arguments(arguments, *(kind for _, *kinds in stages for kind in kinds))
+    # The stage that knows more of the fields; SFT where both know all of them.
+    module, ours, trl = max(stages, key=lambda stage: sum(name in fields_of(*stage[1:]) for name in values))
+    config, rest = split_config(values, ours, trl)
+    return config, module.trl_args(config, rest)
 
 
 def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _gold(pairs: Sequence[tuple[Sample, Trace | None]], problems: list[str]) -> dict[str, float | None]:
+def _earned(reply: str, sample: Sample) -> dict[str, float | None]:
+    trace = parse_reply(reply, sample)
+    return {name: reward(trace, sample) for name, reward in REWARDS.items()}
+
+
+def _gold(pairs: Pairs, problems: list[str]) -> dict[str, float | None]:
     earned: dict[str, list[float]] = {name: [] for name in REWARDS}
     for sample, trace in tqdm(pairs, desc="rewards of gold", unit="row"):
         if trace is None:
             problems.append(f"row {sample.id} has no trace")
             continue
-        parsed = parse_reply(format_trace(trace), sample)
-        for name, reward in REWARDS.items():
-            value = reward(parsed, sample)
+        for name, value in _earned(format_trace(trace), sample).items():
             if value is not None:
                 earned[name].append(value)
                 if value < 1:
                     problems.append(f"row {sample.id}: gold earns {value:.3f} of {name}, expected 1")
+    problems += [f"id {i} stands {n} times; ids tell samples apart" for i, n in _ids(pairs).items() if n > 1]
     return {name: _mean(values) for name, values in earned.items()}
 
 
-def _corrupted(pairs: Sequence[tuple[Sample, Trace | None]], problems: list[str]) -> dict[str, dict[str, float | None]]:
+def _ids(pairs: Pairs) -> Counter[str]:
+    return Counter(sample.id for sample, _ in pairs)
+
+
+def _corrupted(pairs: Pairs, problems: list[str]) -> dict[str, dict[str, float | None]]:
+    """Means of the rewards that each damage must lower; row by row, those must fall and all others must not."""
     means: dict[str, dict[str, float | None]] = {}
-    for kind, corruption in CORRUPTIONS.items():
+    for kind, corruption in tqdm(CORRUPTIONS.items(), desc="rewards of damaged traces", unit="kind"):
         earned: dict[str, list[float]] = {name: [] for name in sorted(corruption.lowers)}
         for index, (sample, trace) in enumerate(pairs):
-            if trace is None:
+            reply = None if trace is None else corruption.apply(trace, sample, random.Random(index))
+            if reply is None or trace is None:
                 continue
-            reply = corruption.apply(trace, sample, random.Random(index))
-            if reply is None:
-                continue
-            parsed = parse_reply(reply, sample)
-            for name in earned:
-                value = REWARDS[name](parsed, sample)
-                if value is not None:
+            gold = _earned(format_trace(trace), sample)
+            for name, value in _earned(reply, sample).items():
+                before = gold[name]
+                if value is None or before is None:
+                    continue
+                if name in earned:
                     earned[name].append(value)
+                    if value >= before:
+                        problems.append(f"row {sample.id}: {kind} earns {value:.3f} of {name}, expected less than gold")
+                elif value < before:
+                    problems.append(
+                        f"row {sample.id}: {kind} earns {value:.3f} of {name}, expected {before:.3f} as gold"
+                    )
         means[kind] = {name: _mean(values) for name, values in earned.items()}
-        problems += [
-            f"replies damaged by {kind} earn {mean:.3f} of {name} on average, expected less than gold"
-            for name, mean in means[kind].items()
-            if mean is not None and mean >= 1
-        ]
     return means
 
 
-def _tokens(values: dict[str, Any], pairs: Sequence[tuple[Sample, Trace | None]]) -> dict[str, Any]:
+def _tokens(model: str, max_pixels: int, pairs: Pairs) -> dict[str, Any]:
     """Real lengths, counted by the model's own processor."""
-    from transformers import AutoConfig
-
-    from ..engines.processor import load_processor
-    from ..prompt import DEFAULT_MAX_PIXELS, family_of
-    from .run import image_grid
-
-    max_pixels = values.get("max_pixels", DEFAULT_MAX_PIXELS)
-    processor = load_processor(values["model"], max_pixels=max_pixels)
-    grid = image_grid(processor, family_of(AutoConfig.from_pretrained(values["model"]).model_type))
+    processor = load_processor(model, max_pixels=max_pixels)
+    grid = pixel_grid(processor) or family_of(model_config(model).model_type).grid
+    tokenizer: Any = processor.tokenizer  # type: ignore[attr-defined]
     prompts, completions = [], []
     for sample, trace in tqdm(pairs, desc="token lengths", unit="row"):
         text = processor.apply_chat_template(build_prompt(sample), tokenize=False, add_generation_prompt=True)
@@ -115,7 +148,7 @@ def _tokens(values: dict[str, Any], pairs: Sequence[tuple[Sample, Trace | None]]
         ids = processor(images=[images] if images else None, text=[text])["input_ids"]  # type: ignore[arg-type]
         prompts.append(len(ids[0]))
         if trace is not None:
-            completions.append(len(processor.tokenizer(format_trace(trace))["input_ids"]))
+            completions.append(len(tokenizer(format_trace(trace))["input_ids"]))
     return {"prompt": _spread(prompts), "completion": _spread(completions)}
 
 
@@ -125,48 +158,41 @@ def _spread(lengths: Sequence[int]) -> dict[str, float] | None:
     return {"min": min(lengths), "mean": round(sum(lengths) / len(lengths), 1), "max": max(lengths)}
 
 
-def plan(values: dict[str, Any], rows: int | None = None) -> dict[str, Any]:
+def count_rows(folder: str | Path, limit: int | None = None) -> int:
+    """Rows of a data set folder, at most `limit`."""
+    import pyarrow.parquet as pq
+
+    rows = sum(pq.read_metadata(shard).num_rows for shard in shard_paths(folder))
+    return rows if limit is None else min(rows, limit)
+
+
+def plan(args: Any, rows: int) -> dict[str, Any]:
     """Prompts an epoch, rows dropped, optimizer steps, as TRL's samplers will make them on one process.
 
-    rows: size of the data set; None reads it from `values["data"]`.
+    args: TRL's config. rows: size of the data set.
     """
-    import dataclasses
-
-    from trl import GRPOConfig, SFTConfig
-
-    from ..records import read_manifest
-    from .grpo import GrpoConfig
-    from .sft import SftConfig
-
-    is_grpo = (
-        bool(
-            values.keys()
-            & ({f.name for f in dataclasses.fields(GrpoConfig)} - {f.name for f in dataclasses.fields(SftConfig)})
-        )
-        or "num_generations" in values
-    )
-    split_config(dict(values), GrpoConfig if is_grpo else SftConfig, GRPOConfig if is_grpo else SFTConfig)
-    found: int = read_manifest(Path(values["data"]))["kept"] if rows is None else rows
-    rows = min(found, values.get("limit") or found)
-    batch = values.get("per_device_train_batch_size", 8) * values.get("gradient_accumulation_steps", 1)
-    epochs = values.get("num_train_epochs", 3)
-    if is_grpo:
-        per_step = batch // values.get("num_generations", 8)
-        steps_per_epoch = rows // per_step if per_step else 0
-        dropped = rows - steps_per_epoch * per_step
+    batch = args.per_device_train_batch_size
+    if generations := getattr(args, "num_generations", None):
+        # A window of completions is generated at once, and trained on in several steps.
+        steps, per_window = args.steps_per_generation, batch * args.steps_per_generation // generations
+        windows = rows // per_window
+        dropped = rows - windows * per_window
+        steps_per_epoch = windows * steps * args.num_iterations // args.gradient_accumulation_steps
+        per_step = batch * args.gradient_accumulation_steps // generations
     else:
-        per_step, steps_per_epoch, dropped = batch, math.ceil(rows / batch), 0
-    steps = values.get("max_steps", -1)
+        per_step, dropped = batch * args.gradient_accumulation_steps, 0
+        steps_per_epoch = math.ceil(rows / per_step)
+    total = args.max_steps if args.max_steps > 0 and steps_per_epoch else int(steps_per_epoch * args.num_train_epochs)
     return {
-        "stage": "grpo" if is_grpo else "sft",
+        "stage": "grpo" if generations else "sft",
         "rows": rows,
         "prompts_per_step": per_step,
         "rows_dropped_per_epoch": dropped,
-        "optimizer_steps": steps if steps > 0 else int(steps_per_epoch * epochs),
+        "optimizer_steps": total,
     }
 
 
-def _sheet(pairs: Sequence[tuple[Sample, Trace | None]]) -> Any:
+def _sheet(pairs: Pairs) -> Any:
     tiles = [(_picture(sample), f"{sample.question} - {sample.answer}") for sample, _ in pairs]
     return contact_sheet(tiles)
 
@@ -195,4 +221,4 @@ def summary(result: dict[str, Any]) -> str:
 
 
 def _show(value: float | None) -> str:
-    return "(cannot judge)" if value is None else f"{value:.3f}"
+    return "(does not apply)" if value is None else f"{value:.3f}"

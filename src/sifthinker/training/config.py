@@ -6,9 +6,16 @@ Our fields are the dataclasses beside `sft` and `grpo`; every other key must be 
 
 from __future__ import annotations
 
+import ast
 import dataclasses
-from collections.abc import Sequence
+import difflib
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +26,21 @@ from ..errors import InputError, unknown_name
 T = TypeVar("T")
 
 RECIPES = resources.files("sifthinker") / "recipes"
+
+
+class _Yaml(yaml.SafeLoader):
+    """Plain values as YAML 1.2 has them: `no` and `off` are words, 1e-4 is a number."""
+
+
+_BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag not in (_BOOL, _FLOAT)]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml.add_implicit_resolver(_BOOL, re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Yaml.add_implicit_resolver(
+    _FLOAT, re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$|[-+]?\.(inf|Inf|INF)$|\.nan$"), list("-+.0123456789")
+)
 
 
 def recipe_names() -> list[str]:
@@ -35,62 +57,76 @@ def read_yaml(source: str | Path) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml") or path.exists():
         if not path.is_file():
             raise InputError(f"{path}: no such config file")
-        text = path.read_text()
+        text = path.read_bytes()
     elif str(source) in recipe_names():
-        text = (RECIPES / f"{source}.yaml").read_text()
+        text = (RECIPES / f"{source}.yaml").read_bytes()
     else:
         raise unknown_name("recipe", str(source), recipe_names())
-    try:
-        data = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    data = _load(str(source), text) or {}
     if not isinstance(data, dict):
         raise InputError(f"{source}: expected `field: value` lines, got a {type(data).__name__}")
     return data
 
 
-def parse_flags(flags: Sequence[str]) -> dict[str, Any]:
-    """`--learning-rate 1e-4 --bf16` as a mapping; values are read as YAML, a flag without value is true.
+def _load(where: str, text: str | bytes) -> Any:
+    try:
+        return yaml.load(text, _Yaml)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
 
-    >>> parse_flags(["--learning-rate", "1e-4", "--bf16", "--rewards=[form, answer]"])
-    {'learning_rate': 0.0001, 'bf16': True, 'rewards': ['form', 'answer']}
+
+def read_arguments(arguments: Sequence[str], *kinds: type) -> dict[str, Any]:
+    """The values of a config with flags laid over them, from `CONFIG --field value ...` in any order.
+
+    kinds: the dataclasses that know the fields. A flag of a truth value needs no value: `--bf16` is true.
+
+    >>> from .sft import SftConfig
+    >>> read_arguments(["--resume", "tiny-sft", "--limit", "8", "--data=mine"], SftConfig)["limit"]
+    '8'
     """
-    found: dict[str, Any] = {}
-    position = 0
-    while position < len(flags):
-        flag = flags[position]
-        if not flag.startswith("--"):
-            raise InputError(f"unexpected argument {flag!r}: fields are overridden with --field value")
-        name, given, value = flag[2:].partition("=")
-        if not given and position + 1 < len(flags) and not flags[position + 1].startswith("--"):
-            position += 1
-            given, value = "=", flags[position]
-        found[name.replace("-", "_")] = _number(yaml.safe_load(value)) if given else True
-        position += 1
-    return found
+    fields = fields_of(*kinds)
+    config, flags, rest = None, {}, list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("--"):
+            if config is not None:
+                raise InputError(f"unexpected argument {argument!r}: fields are overridden with --field value")
+            config = argument
+            continue
+        flag, given, value = argument[2:].partition("=")
+        name = flag.replace("-", "_")
+        _known(name, fields)
+        if not given and _kind(fields[name]) == "bool" and not (rest and rest[0].lower() in _TRUTH):
+            value = "true"
+        elif not given:
+            if not rest or rest[0].startswith("--"):
+                raise InputError(f"--{flag} needs a value ({fields[name]})")
+            value = rest.pop(0)
+        flags[name] = value
+    if config is None:
+        raise InputError(f"no config given: name a YAML file or a recipe: {', '.join(recipe_names())}")
+    return {**read_yaml(config), **flags}
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-4 (no dot) as text; everyone who writes it means the number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+def fields_of(*kinds: type) -> dict[str, str]:
+    """Name and type, as text, of every field of some dataclasses."""
+    return {
+        f.name: f.type if isinstance(f.type, str) else f.type.__name__ if type(f.type) is type else str(f.type)
+        for kind in kinds
+        for f in dataclasses.fields(kind)
+    }
 
 
-def split_config(values: dict[str, Any], ours: type[T], trl: type) -> tuple[T, dict[str, Any]]:
+def split_config(values: Mapping[str, Any], ours: type[T], trl: type) -> tuple[T, dict[str, Any]]:
     """Our dataclass and the rest, whose keys are all fields of TRL's config.
 
-    Raises `InputError` for unknown keys (with the nearest known one), missing fields, and wrong types.
+    Text for a field that does not hold text is read as YAML.
+    Raises `InputError` for unknown keys (with the nearest known ones), missing fields, and wrong types.
     """
     own = {f.name: f for f in dataclasses.fields(ours)}  # type: ignore[arg-type]
-    theirs = {f.name for f in dataclasses.fields(trl)}
-    values = {key: _number(value) if isinstance(value, str) else value for key, value in values.items()}
+    fields = fields_of(trl, ours)
     for key in values:
-        if key not in own and key not in theirs:
-            raise unknown_name("config field", key, [*own, *theirs])
+        _known(key, fields)
     missing = [
         name
         for name, f in own.items()
@@ -98,10 +134,18 @@ def split_config(values: dict[str, Any], ours: type[T], trl: type) -> tuple[T, d
     ]
     if missing:
         raise InputError(f"config field {missing[0]} is missing: set it in the file or with --{missing[0]} VALUE")
-    for name in own.keys() & values.keys():
-        values[name] = _typed(name, values[name], str(own[name].type))
-    return ours(**{k: v for k, v in values.items() if k in own}), {k: v for k, v in values.items() if k not in own}
+    typed = {key: _typed(key, value, fields[key]) for key, value in values.items()}
+    return ours(**{k: v for k, v in typed.items() if k in own}), {k: v for k, v in typed.items() if k not in own}
 
+
+def _known(name: str, fields: Mapping[str, str]) -> None:
+    if name not in fields:
+        near = difflib.get_close_matches(name, fields, n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "not one of ours, nor of TRL's config"
+        raise InputError(f"unknown config field {name!r}: {hint} `sifthinker sft --help` lists ours")
+
+
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -109,15 +153,25 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "bool": (bool,),
     "list[str]": (list, tuple),
+    "list[float]": (list, tuple),
     "tuple[str, ...]": (list, tuple),
 }
+"""What a field of that type takes; fields of other types are left to TRL."""
+
+
+def _kind(annotation: str) -> str:
+    return annotation.removesuffix(" | None")
 
 
 def _typed(name: str, value: Any, annotation: str) -> Any:
-    optional = annotation.endswith(" | None")
-    kind = annotation.removesuffix(" | None")
-    if value is None and optional:
-        return None
+    kind = _kind(annotation)
+    if isinstance(value, str):
+        if kind == "bool":
+            value = _TRUTH.get(value.lower(), value)
+        elif kind != "str" or value == "null":
+            value = _load(f"config field {name}", value)
+    if kind not in _TYPES or (value is None and kind != annotation):
+        return value
     if kind == "int" and isinstance(value, float) and value.is_integer():
         value = int(value)
     accepted = _TYPES[kind]
@@ -127,5 +181,42 @@ def _typed(name: str, value: Any, annotation: str) -> Any:
 
 
 def to_dict(ours: Any, rest: dict[str, Any]) -> dict[str, Any]:
-    """The resolved config as it is stored in run folders."""
+    """The config as it was given, as it is stored in run folders."""
     return {**dataclasses.asdict(ours), **rest}
+
+
+@contextmanager
+def trl_refusals() -> Iterator[None]:
+    """Turn what TRL and transformers raise for settings they do not take into an `InputError` of one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+        raise InputError(f"the trainer refuses these settings: {' '.join(str(error).split())}") from error
+
+
+def help_text(ours: type, trl: str) -> str:
+    """Our fields with meaning and default, one a line, and the name of TRL's config; printed by `--help`."""
+    docs = field_docs(ours)
+    lines = ["Fields, in the file or as --field VALUE:"]
+    for f in dataclasses.fields(ours):
+        default = ", ".join(f.default) if isinstance(f.default, tuple) else f.default
+        about = docs[f.name] if default is dataclasses.MISSING else f"{docs[f.name]} [{default}]"
+        lines.append(textwrap.fill(about, 110, initial_indent=f"  {f.name:<14} ", subsequent_indent=" " * 17))
+    lines.append(f"Every field of TRL's {trl} is taken as well, for example --learning-rate 1e-5 --max-steps 100.")
+    return "\n".join(lines) + "\n"
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """The text under each field of a dataclass."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+    return {
+        field.target.id: " ".join(doc.value.value.split())
+        for field, doc in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+        and isinstance(doc.value.value, str)
+    }

@@ -7,12 +7,16 @@ the progress bonus reads a store of earlier visits, which is saved with each che
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engines.processor import pixel_grid
+from ..errors import InputError
 from ..prompt import DEFAULT_MAX_PIXELS
-from .config import split_config, to_dict
+from .config import read_arguments, split_config, to_dict
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,11 @@ class GrpoConfig:
     lora: bool = True
     """Train a LoRA adapter instead of the whole model."""
     lora_r: int = 64
+    """Rank of the adapter."""
     lora_alpha: int = 128
+    """Scale of the adapter, divided by its rank."""
     lora_dropout: float = 0.0
+    """Dropout in the adapter."""
     freeze_vision: bool = False
     """Without LoRA: leave the vision tower as it is."""
     dtype: str = "auto"
@@ -48,78 +55,108 @@ class GrpoConfig:
     """Go on from the newest complete checkpoint in `out`."""
 
 
-def train(values: dict[str, Any]) -> dict[str, float]:
+def main(arguments: Sequence[str]) -> dict[str, float]:
+    """`sifthinker grpo`: train by a config file or recipe with flags over it."""
+    from trl import GRPOConfig
+
+    return train(read_arguments(arguments, GrpoConfig, GRPOConfig))
+
+
+def train(values: Mapping[str, Any]) -> dict[str, float]:
     """Run GRPO-SIF from one flat mapping of our fields and TRL's; see `config.split_config`."""
     from trl import GRPOConfig
 
     return grpo(*split_config(values, GrpoConfig, GRPOConfig))
 
 
-def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
-    """Train and save the model (or adapter) with its processor to `config.out`; returns TRL's last metrics.
+def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
+    """TRL's `GRPOConfig` with our defaults, after a look at the rewards, which some of its fields are about.
 
-    trl: fields of TRL's `GRPOConfig`.
+    Raises `InputError` for what it refuses, for rewards that are not there, and for checkpoints between windows.
     """
-    from peft import PeftModel
     from trl import GRPOConfig
 
-    from .data import load_rows
-    from .progress import ProgressStore
-    from .run import LogHistory, image_grid, lora_config, open_model, start_run, vision_ids
-    from .trl_adapter import SifGRPOTrainer, check_save_steps
-    from .trl_rewards import PROGRESS, build_rewards
+    from .run import build_args
+    from .trl_adapter import check_save_steps
+    from .trl_rewards import ANSWER, PROGRESS, find_rewards
 
-    out = Path(config.out)
-    model, processor, family = open_model(config.model, config.max_pixels, config.dtype, config.freeze_vision)
-    rows = load_rows(
-        config.data,
-        config.max_pixels,
-        image_grid(processor, family),
-        out / "cache",
-        completion=False,
-        limit=config.limit,
-    )
+    find_rewards(config.rewards, config.profile)
+    if config.judge and ANSWER not in config.rewards:
+        raise InputError("judge: it scores answers, so answer must be among the rewards")
     defaults: dict[str, Any] = {
-        "output_dir": str(out),
+        "output_dir": config.out,
         "report_to": "none",
         "remove_unused_columns": False,
         # Scaling by the group's spread would cancel the progress bonus; see docs/design/progress.md.
         "scale_rewards": "batch",
-        "generation_kwargs": {},
     }
-    settings = {**defaults, **trl}
-    settings["generation_kwargs"] = {"suppress_tokens": vision_ids(processor, family), **settings["generation_kwargs"]}
-    args = GRPOConfig(**settings)
+    args = build_args(GRPOConfig, {**defaults, **trl})
+    weights = args.reward_weights
+    if weights is not None and len(weights) != len(config.rewards):
+        raise InputError(f"reward_weights: {len(weights)} weights for {len(config.rewards)} rewards; give one for each")
     check_save_steps(args)
     if PROGRESS in config.rewards and args.max_steps < 0 and args.num_train_epochs < 2:
         warnings.warn(
             "the progress reward needs a second visit of each sample to act: set num_train_epochs to 2 or more",
             stacklevel=2,
         )
-    checkpoint = start_run(out, to_dict(config, trl), config.resume)
-    store = ProgressStore()
-    trainer: SifGRPOTrainer
-    judge = None
-    if config.judge:
-        from ..rewards.judge import open_judge
+    return args
 
-        judge = open_judge(config.judge)
-    rewards = build_rewards(config.rewards, config.profile, store, lambda: trainer.window(), judge)
-    adapter = (
-        None
-        if isinstance(model, PeftModel) or not config.lora
-        else lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
-    )
-    trainer = SifGRPOTrainer(
-        model=model,
-        args=args,
-        reward_funcs=rewards,
-        train_dataset=rows,
-        processing_class=processor,
-        peft_config=adapter,
-        callbacks=[LogHistory(out)],
-        store=store,
-    )
-    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model(str(out))
-    return result.metrics
+
+def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
+    """Train and save the model (or adapter) with its processor to `config.out`; returns TRL's last metrics.
+
+    trl: fields of TRL's `GRPOConfig`.
+    All input is looked at before the model is loaded, and nothing but caches is written before training begins.
+    """
+    from peft import PeftModel
+
+    from .config import trl_refusals
+    from .data import load_rows
+    from .progress import ProgressStore
+    from .run import LogHistory, find_start, lora_config, open_model, open_processor, record_of, run, vision_ids
+    from .trl_adapter import SifGRPOTrainer
+    from .trl_rewards import build_rewards
+
+    args = trl_args(config, trl)
+    out, given = Path(config.out), to_dict(config, trl)
+    checkpoint = find_start(out, given, config.resume)
+    processor, family = open_processor(config.model, config.max_pixels)
+    args.generation_kwargs = {"suppress_tokens": vision_ids(processor, family), **(args.generation_kwargs or {})}
+    grid = pixel_grid(processor) or family.grid
+    rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit)
+    released = config.profile == "released"
+    store = ProgressStore(released)
+    trainer: SifGRPOTrainer
+    with _judge(config.judge, out / "judge.sqlite", released) as judge:
+        rewards = build_rewards(config.rewards, config.profile, store, lambda: trainer.window(), judge)
+        model = open_model(config.model, config.dtype, config.freeze_vision)
+        adapter = (
+            None
+            if isinstance(model, PeftModel) or not config.lora
+            else lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
+        )
+        record = record_of("grpo", given, args)
+        with trl_refusals():
+            trainer = SifGRPOTrainer(
+                model=model,
+                args=args,
+                reward_funcs=rewards,
+                train_dataset=rows,
+                processing_class=processor,
+                peft_config=adapter,
+                callbacks=[LogHistory(out)],
+                store=store,
+                rewards=config.rewards,
+                record=record,
+            )
+        return run(trainer, out, record, checkpoint)
+
+
+def _judge(address: str | None, cache: Path, always: bool) -> AbstractContextManager[Any]:
+    """The judge, whose scores are kept in the run folder so that a resumed run asks nothing again; None without one."""
+    if address is None:
+        return nullcontext()
+    from ..rewards.judge import open_judge
+
+    return open_judge(address, cache, always=always)

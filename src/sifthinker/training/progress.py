@@ -15,14 +15,20 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..records import atomic_write
+from ..rewards.progress import bonus
 
 FILE = "progress.json"
 
 
 class ProgressStore:
-    """Mean raw accuracy per sample id and visit; the two newest visits are kept."""
+    """Mean raw accuracy per sample id and visit; the two newest visits are kept.
 
-    def __init__(self) -> None:
+    released: do as the authors' code, for comparisons: the stored value contains the bonus, and a mean of zero is not
+    stored.
+    """
+
+    def __init__(self, released: bool = False) -> None:
+        self.released = released
         self._visits: dict[str, list[tuple[int, float, int]]] = {}
 
     def previous(self, sample_id: str, window: int) -> float | None:
@@ -38,6 +44,11 @@ class ProgressStore:
                 groups.setdefault(sample_id, []).append(accuracy)
         for sample_id, values in groups.items():
             visits = [v for v in self._visits.get(sample_id, ()) if v[0] != window]
+            if self.released:
+                previous = self.previous(sample_id, window)
+                values = [accuracy + bonus(accuracy, previous) for accuracy in values]
+            if self.released and not any(values):
+                continue
             visits.append((window, sum(values) / len(values), len(values)))
             self._visits[sample_id] = sorted(visits)[-2:]
 

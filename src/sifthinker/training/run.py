@@ -1,38 +1,52 @@
 """A training run and its folder: config, checkpoints, log, resume. Shared by `sft` and `grpo`.
 
-RUN/training.json        resolved config, versions, prompt hash
+RUN/training.json        config as given and as resolved with TRL's defaults, versions, git commit, prompt hash
 RUN/log_history.jsonl    one line per logged step
 RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
-RUN/model files          the final model or adapter, with its processor
+RUN/model files          the final model or adapter, with its processor, card and stamp
+RUN/cache/               memory-mapped rows; there while the run goes on, removed at its end
 """
 
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import version
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerState
 
-from .. import __version__
+from ..engines.processor import load_model, load_processor, model_config
+from ..engines.stamp import compare_stamp, write_stamp
 from ..errors import InputError
 from ..prompt import Family, family_of, prompt_hash
-from ..records import atomic_write
+from ..provenance import provenance
+from ..records import atomic_write, disk_errors
+from .config import trl_refusals
+from .data import CACHE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
-LOG = "log_history.jsonl"
-VERSIONED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+RECORD, LOG = "training.json", "log_history.jsonl"
+
+
+def build_args(kind: type, settings: dict[str, Any]) -> Any:
+    """TRL's config. Raises `InputError` for values that it refuses."""
+    with trl_refusals():
+        args = kind(**settings)
+    if args.eval_strategy != "no":
+        raise InputError(
+            "eval_strategy: there is no second data set in training; give checkpoints to `sifthinker eval`"
+        )
+    return args
 
 
 def find_checkpoint(out: Path) -> Path | None:
     """The newest checkpoint that was written to its end: `trainer_state.json` comes last and can be read."""
-    found = sorted(out.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True)
-    for folder in found:
+    numbered = [p for p in out.glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdecimal()]
+    for folder in sorted(numbered, key=_step, reverse=True):
         try:
             json.loads((folder / "trainer_state.json").read_text())
         except (OSError, ValueError):
@@ -41,40 +55,107 @@ def find_checkpoint(out: Path) -> Path | None:
     return None
 
 
-def start_run(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
-    """Make the run folder, write its config, and return the checkpoint to go on from, if any.
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
-    Raises `InputError` when the folder already holds a run and `resume` is false, and when it was made with
-    another prompt or other settings that decide what is learned.
+
+def find_start(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
+    """The checkpoint to go on from, or None for a fresh start, also after one that had not saved anything yet.
+
+    config: as given; see `config.to_dict`.
+    Raises `InputError` when the folder holds a run and `resume` is false, and when that was made with another prompt
+    or other settings. Writes nothing.
     """
-    config = json.loads(json.dumps(config, default=str))  # as it will be read back: tuples are lists
-    if (out / "training.json").exists():
-        if not resume:
-            raise InputError(f"{out} already holds a run: give --resume to go on with it, or another --out")
-        before = json.loads((out / "training.json").read_text())
-        if before["prompt_hash"] != prompt_hash():
-            raise InputError(f"{out} was started with another prompt ({before['prompt_hash']}, now {prompt_hash()})")
-        changed = sorted(k for k in config.keys() | before["config"].keys() if config.get(k) != before["config"].get(k))
-        if changed := [k for k in changed if k not in ("resume", "out")]:
-            raise InputError(f"{out} was started with other settings: {', '.join(changed)}; restore them or start anew")
-    out.mkdir(parents=True, exist_ok=True)
-    record = {
-        "schema": 1,
-        "sifthinker": __version__,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in VERSIONED},
-        "prompt_hash": prompt_hash(),
-        "config": config,
-    }
-    checkpoint = find_checkpoint(out) if resume else None
-    atomic_write(out / "training.json", json.dumps(record, indent=2))
-    _cut_log(out / LOG, checkpoint)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; --out needs a folder")
+    checkpoint = find_checkpoint(out)
+    if checkpoint is None and not any(out.glob("*.safetensors")):
+        return None
+    if not resume:
+        raise InputError(f"{out} already holds a run: give --resume to go on with it, or another --out")
+    try:
+        before = json.loads((out / RECORD).read_text())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{out}: holds a model but no {RECORD}, so it is no run to resume; give another --out"
+        ) from error
+    if before["prompt_hash"] != prompt_hash():
+        raise InputError(f"{out} was started with another prompt ({before['prompt_hash']}, now {prompt_hash()})")
+    now, then = _as_read_back(config), before["config"]
+    changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k) and k not in ("resume", "out"))
+    if changed:
+        raise InputError(f"{out} was started with other settings: {', '.join(changed)}; restore them or start anew")
     return checkpoint
+
+
+def _as_read_back(config: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(config, default=str))  # tuples are lists
+
+
+def record_of(stage: str, config: dict[str, Any], args: Any) -> dict[str, Any]:
+    """What `training.json` says. args: TRL's config, whose defaults are part of what was run."""
+    resolved = {key: value for key, value in sorted(args.to_dict().items()) if _plain(value)}
+    return {
+        "schema": 1,
+        "stage": stage,
+        **provenance(),
+        "prompt_hash": prompt_hash(),
+        "seed": args.seed,
+        "config": _as_read_back(config),
+        "resolved": resolved,
+    }
+
+
+def _plain(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def run(trainer: Any, out: Path, record: dict[str, Any], checkpoint: Path | None) -> dict[str, float]:
+    """Train from `checkpoint` or from the start, save the model to `out`, and return TRL's last metrics."""
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    atomic_write(out / RECORD, json.dumps(record, indent=2))
+    _cut_log(out / LOG, checkpoint)
+    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(str(out))
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        shutil.rmtree(out / CACHE, ignore_errors=True)
+    return result.metrics
+
+
+def sign(folder: Path, record: dict[str, Any]) -> None:
+    """Write stamp and card into a folder to which a model was just saved."""
+    write_stamp(folder, record["config"]["max_pixels"])
+    atomic_write(folder / "README.md", model_card(record))
+
+
+def model_card(record: dict[str, Any]) -> str:
+    """What is known about the weights, and nothing else."""
+    config = record["config"]
+    facts = {
+        "trained from": config["model"],
+        "data": config["data"],
+        "stage": record["stage"],
+        "rewards": ", ".join(config.get("rewards", ())),
+        "prompt hash": record["prompt_hash"],
+        "pixels of a picture": config["max_pixels"],
+        "seed": record["seed"],
+        "sifthinker": f"{record['sifthinker']}, commit {record['git_commit'] or 'unknown'}",
+        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
+    }
+    lines = [f"- {name}: {value}" for name, value in facts.items() if value != ""]
+    settings = "\n".join(f"    {key}: {json.dumps(value)}" for key, value in sorted(config.items()))
+    return "\n".join([f"# Weights of `sifthinker {record['stage']}`", "", *lines, "", "Config:", "", settings, ""])
 
 
 def _cut_log(path: Path, checkpoint: Path | None) -> None:
     """Drop logged steps after the checkpoint: they will be run, and logged, again."""
-    step = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    step = _step(checkpoint) if checkpoint else 0
     if not path.exists():
         return
     kept = []
@@ -119,18 +200,19 @@ def lora_config(r: int, alpha: int, dropout: float) -> Any:
     )
 
 
-def open_model(
-    model: str, max_pixels: int, dtype: str, freeze_vision: bool
-) -> tuple[PreTrainedModel, ProcessorMixin, Family]:
-    """Model (or base with trainable adapter), processor and family, ready for a trainer."""
-    import torch
+def open_processor(model: str, max_pixels: int) -> tuple[ProcessorMixin, Family]:
+    """Processor and family; warns when the model was trained with another prompt or pixel budget before."""
+    compare_stamp(model, max_pixels)
+    return load_processor(model, max_pixels=max_pixels), family_of(model_config(model).model_type)
 
-    from ..engines.processor import load_model, load_processor
+
+def open_model(model: str, dtype: str, freeze_vision: bool) -> PreTrainedModel:
+    """Model (or base with trainable adapter), ready for a trainer."""
+    import torch
 
     if dtype == "auto":
         dtype = "bfloat16" if torch.cuda.is_available() else "float32"
     loaded = load_model(model, dtype=dtype, trainable=True)
-    processor = load_processor(model, max_pixels=max_pixels)
     if freeze_vision:
         names = [n for n, p in loaded.named_parameters() if "visual" in n or "vision" in n]
         if not names:
@@ -138,14 +220,7 @@ def open_model(
         for name, parameter in loaded.named_parameters():
             if name in names:
                 parameter.requires_grad_(False)
-    return loaded, processor, family_of(loaded.config.model_type)
-
-
-def image_grid(processor: Any, family: Family) -> int:
-    """The multiple that image sides must have: patch size times merge size where the processor says so."""
-    images = processor.image_processor
-    patch, merge = getattr(images, "patch_size", None), getattr(images, "merge_size", None)
-    return patch * merge if isinstance(patch, int) and isinstance(merge, int) else family.grid
+    return loaded
 
 
 def vision_ids(processor: Any, family: Family) -> list[int]:

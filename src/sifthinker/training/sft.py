@@ -6,12 +6,14 @@ the completion only, nothing ever truncated.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engines.processor import pixel_grid
 from ..prompt import DEFAULT_MAX_PIXELS
-from .config import split_config, to_dict
+from .config import read_arguments, split_config, to_dict
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class SftConfig:
     """Data set folder written by `sifthinker build` or `scenes`."""
     out: str
     """Run folder."""
+    target: str = "trace"
+    """What is taught: `trace`, or `answer` for the final answer alone (a baseline that does not look first)."""
     max_pixels: int = DEFAULT_MAX_PIXELS
     """Pixels of one picture at most."""
     limit: int | None = None
@@ -31,8 +35,11 @@ class SftConfig:
     lora: bool = True
     """Train a LoRA adapter instead of the whole model."""
     lora_r: int = 8
+    """Rank of the adapter."""
     lora_alpha: int = 16
+    """Scale of the adapter, divided by its rank."""
     lora_dropout: float = 0.0
+    """Dropout in the adapter."""
     freeze_vision: bool = False
     """Without LoRA: leave the vision tower as it is."""
     dtype: str = "auto"
@@ -41,56 +48,69 @@ class SftConfig:
     """Go on from the newest complete checkpoint in `out`."""
 
 
-def train(values: dict[str, Any]) -> dict[str, float]:
+def main(arguments: Sequence[str]) -> dict[str, float]:
+    """`sifthinker sft`: train by a config file or recipe with flags over it."""
+    from trl import SFTConfig
+
+    return train(read_arguments(arguments, SftConfig, SFTConfig))
+
+
+def train(values: Mapping[str, Any]) -> dict[str, float]:
     """Run the warm-up from one flat mapping of our fields and TRL's; see `config.split_config`."""
     from trl import SFTConfig
 
     return sft(*split_config(values, SftConfig, SFTConfig))
 
 
-def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
-    """Train and save the model (or adapter) with its processor to `config.out`; returns TRL's last metrics.
-
-    trl: fields of TRL's `SFTConfig`.
-    """
-    from peft import PeftModel
+def trl_args(config: SftConfig, trl: dict[str, Any]) -> Any:
+    """TRL's `SFTConfig` with our defaults. Raises `InputError` for what it refuses."""
     from trl import SFTConfig
 
-    from .data import load_rows
-    from .run import LogHistory, image_grid, lora_config, open_model, start_run
-    from .trl_adapter import SifSFTTrainer
+    from .run import build_args
 
-    out = Path(config.out)
-    model, processor, family = open_model(config.model, config.max_pixels, config.dtype, config.freeze_vision)
-    rows = load_rows(
-        config.data,
-        config.max_pixels,
-        image_grid(processor, family),
-        out / "cache",
-        completion=True,
-        limit=config.limit,
-    )
     defaults: dict[str, Any] = {
-        "output_dir": str(out),
+        "output_dir": config.out,
         "report_to": "none",
         "max_length": None,  # TRL's default of 1024 would cut prompts inside of image tokens
         "remove_unused_columns": False,
     }
-    args = SFTConfig(**{**defaults, **trl})
-    checkpoint = start_run(out, to_dict(config, trl), config.resume)
+    return build_args(SFTConfig, {**defaults, **trl})
+
+
+def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
+    """Train and save the model (or adapter) with its processor to `config.out`; returns TRL's last metrics.
+
+    trl: fields of TRL's `SFTConfig`.
+    All input is looked at before the model is loaded, and nothing but the cache is written before training begins.
+    """
+    from peft import PeftModel
+
+    from .config import trl_refusals
+    from .data import load_rows
+    from .run import LogHistory, find_start, lora_config, open_model, open_processor, record_of, run
+    from .trl_adapter import SifSFTTrainer
+
+    args = trl_args(config, trl)
+    out, given = Path(config.out), to_dict(config, trl)
+    checkpoint = find_start(out, given, config.resume)
+    processor, family = open_processor(config.model, config.max_pixels)
+    grid = pixel_grid(processor) or family.grid
+    rows = load_rows(config.data, config.max_pixels, grid, out, target=config.target, limit=config.limit)
+    model = open_model(config.model, config.dtype, config.freeze_vision)
     adapter = (
         None
         if isinstance(model, PeftModel) or not config.lora
         else lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
     )
-    trainer = SifSFTTrainer(
-        model=model,
-        args=args,
-        train_dataset=rows,
-        processing_class=processor,
-        peft_config=adapter,
-        callbacks=[LogHistory(out)],
-    )
-    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model(str(out))
-    return result.metrics
+    record = record_of("sft", given, args)
+    with trl_refusals():
+        trainer = SifSFTTrainer(
+            model=model,
+            args=args,
+            train_dataset=rows,
+            processing_class=processor,
+            peft_config=adapter,
+            callbacks=[LogHistory(out)],
+            record=record,
+        )
+    return run(trainer, out, record, checkpoint)

@@ -1,12 +1,13 @@
 """The one file that knows TRL's shapes: the trainer subclasses of the warm-up and of GRPO-SIF.
 
 Written against TRL 1.16; `tests/training/test_runs.py` holds the signatures of the private methods used here
-(`_calculate_rewards`, `_tokenize_prompts`, `_save_checkpoint`, `_load_optimizer_and_scheduler`,
+(`_calculate_rewards`, `_tokenize_prompts`, `_save`, `_save_checkpoint`, `_load_optimizer_and_scheduler`,
 `_load_from_checkpoint`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from ..engines.processor import load_model
 from ..errors import InputError
 from ..rewards.focus import area_hiou
 from .progress import ProgressStore
-from .trl_rewards import ANSWER, read_replies
+from .run import sign
+from .trl_rewards import ANSWER, PROGRESS, read_replies
 
 
 def generation_window(global_step: int, args: GRPOConfig) -> int:
@@ -40,12 +42,37 @@ def check_save_steps(args: GRPOConfig) -> None:
         )
 
 
-class _ResumeWeights:
-    """Loads the weights of a checkpoint by the model's own rules.
+def clear_groups(rewards: torch.Tensor, ids: Sequence[str], columns: Sequence[int]) -> None:
+    """Set `columns` to NaN, in place, in all rows of a sample that has a NaN there in one of its rows.
+
+    A judge that failed on one reply has cleared the group in its own process only; a group may straddle processes,
+    and a hole in a part of it would shift the advantages of the rest.
+    """
+    holes = rewards[:, list(columns)].isnan().any(dim=1).tolist()
+    failed = {sample_id for sample_id, hole in zip(ids, holes, strict=True) if hole}
+    for row, sample_id in enumerate(ids):
+        if sample_id in failed:
+            rewards[row, list(columns)] = torch.nan
+
+
+class _OurFolders:
+    """What holds for the folders of both trainers: weights that really resume, and a true card and stamp beside them.
 
     transformers 5.23 saves Qwen-VL weights under the hub's names, but its trainer reads them back by the names in
     memory: none match, and the run would go on from the *initial* weights with no more than a warning.
     """
+
+    def __init__(self, *args: Any, record: dict[str, Any], **kwargs: Any) -> None:
+        self.record = record
+        super().__init__(*args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)  # type: ignore[misc]
+        if self.args.should_save:  # type: ignore[attr-defined]
+            sign(Path(output_dir or self.args.output_dir), self.record)  # type: ignore[attr-defined]
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """No card by TRL, which would name a data set and a base that it does not know; `_save` writes ours."""
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         target = self.model if model is None else model  # type: ignore[attr-defined]
@@ -55,15 +82,17 @@ class _ResumeWeights:
         target.load_state_dict(load_model(resume_from_checkpoint, dtype=target.dtype).state_dict())
 
 
-class SifSFTTrainer(_ResumeWeights, SFTTrainer):
-    """TRL's trainer with weights that really resume."""
+class SifSFTTrainer(_OurFolders, SFTTrainer):
+    """TRL's trainer with our folders."""
 
 
-class SifGRPOTrainer(_ResumeWeights, GRPOTrainer):
+class SifGRPOTrainer(_OurFolders, GRPOTrainer):
     """TRL's trainer plus the progress store, and the first-box metric that tells hacking from focus."""
 
-    def __init__(self, *args: Any, store: ProgressStore, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, store: ProgressStore, rewards: Sequence[str], **kwargs: Any) -> None:
         self.store = store
+        # The full names: a user's `module:answer` is called answer by TRL as well.
+        self.columns = list(rewards)
         super().__init__(*args, **kwargs)
 
     def window(self) -> int:
@@ -87,11 +116,13 @@ class SifGRPOTrainer(_ResumeWeights, GRPOTrainer):
         if first:
             # Focus that rises while this falls is hacking: beginning badly on purpose.
             self._metrics[mode]["first_box_hiou"].append(sum(first) / len(first))
-        if mode == "train" and ANSWER in self.reward_func_names:
-            # `rewards` is gathered, so every rank sees all rows and writes the same entries.
+        if ANSWER in self.columns:
+            # `rewards` is gathered, so every rank sees all rows, clears the same ones and writes the same entries.
             ids = gather_object([s.id for s in samples])
-            column = rewards[:, self.reward_func_names.index(ANSWER)].tolist()
-            self.store.update(ids, column, self.window())
+            judged = [c for c in (ANSWER, PROGRESS) if c in self.columns]
+            clear_groups(rewards, ids, [self.columns.index(c) for c in judged])
+            if mode == "train":
+                self.store.update(ids, rewards[:, self.columns.index(ANSWER)].tolist(), self.window())
         return rewards
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

@@ -7,12 +7,13 @@ and score it against its `Sample`.
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..lookup import lookup
-from ..rewards import RELEASED, REWARDS
+from ..rewards import RELEASED, REWARDS, Reward
 from ..rewards.progress import bonus
 from ..sample import Sample, parse_reply
 from ..trace import Trace
@@ -36,28 +37,47 @@ def build_rewards(
 ) -> list[TrlReward]:
     """Reward functions for TRL, in the order of `names`.
 
-    names: keys of `REWARDS`, `progress`, or `module:attribute` of a function (trace, sample) -> float | None.
-    profile: `ours`, or `released` for the formulas of the authors' code.
+    names, profile: see `find_rewards`.
     window: tells the current generation window, for the progress bonus.
     """
+    found = find_rewards(names, profile)
+    functions = {name: _plain(function) for name, function in found.items()}
+    if ANSWER in functions:
+        scorer = functions[ANSWER] = _judged(judge) if judge is not None else functions[ANSWER]
+        if PROGRESS in functions:
+            functions[PROGRESS] = _progress(scorer, store, window)
+    for name, function in functions.items():
+        function.__name__ = _short(name)
+    return list(functions.values())
+
+
+def find_rewards(names: Sequence[str], profile: str) -> dict[str, Reward]:
+    """The functions that `names` stand for, in order; `progress`, which needs a store, stands for its bonus alone.
+
+    names: keys of `REWARDS`, `progress`, or `module:attribute` of a function (trace, sample) -> float | None.
+    profile: `ours`, or `released` for the formulas of the authors' code.
+    Raises `InputError` for names that are unknown, name no function, or share the part that TRL's log shows.
+    """
     table = lookup("reward profile", profile, PROFILES)
-    if len(set(names)) != len(names):
-        raise InputError(f"rewards: a name stands twice in {list(names)}")
+    if not names:
+        raise InputError("rewards: the list is empty; name one or more (see `sifthinker list rewards`)")
     if PROGRESS in names and ANSWER not in names:
         raise InputError("rewards: progress is a bonus on answer, so answer must be among the rewards")
-    scorer = _judged(judge) if judge is not None else _plain(table[ANSWER])
-    functions = []
-    for name in names:
-        if name == PROGRESS:
-            functions.append(_progress(scorer, store, window))
-        elif name == ANSWER:
-            functions.append(_named(scorer, ANSWER))
-        else:
-            functions.append(_named(_plain(lookup("reward", name, table)), name))
-    return functions
+    for short, count in Counter(map(_short, names)).items():
+        if count > 1:
+            alike = " and ".join(name for name in names if _short(name) == short)
+            raise InputError(f"rewards: {alike} would all be logged as {short!r}; leave out or rename one")
+    table = {**table, PROGRESS: table[ANSWER]}
+    found = {name: lookup("reward", name, table) for name in names}
+    for name, function in found.items():
+        if not callable(function):
+            raise InputError(
+                f"reward {name!r}: expected a function (trace, sample) -> float | None, got {type(function).__name__}"
+            )
+    return found
 
 
-def _plain(function: Callable[[Trace, Sample], float | None]) -> TrlReward:
+def _plain(function: Reward) -> TrlReward:
     def reward(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
         traces = read_replies(completions, sample)
         return [function(trace, s) for trace, s in zip(traces, sample, strict=True)]
@@ -85,10 +105,9 @@ def _progress(scorer: TrlReward, store: ProgressStore, window: Callable[[], int]
     async def judged(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
         return bonuses(await scorer(completions, sample), sample)
 
-    return _named(judged if inspect.iscoroutinefunction(scorer) else reward, PROGRESS)
+    return judged if inspect.iscoroutinefunction(scorer) else reward
 
 
-def _named(function: TrlReward, name: str) -> TrlReward:
-    # TRL names its metrics after `__name__`; user functions keep the part after the colon.
-    function.__name__ = name.rpartition(":")[2].replace(".", "_")
-    return function
+def _short(name: str) -> str:
+    """The name in TRL's log: of user functions the part after the colon."""
+    return name.rpartition(":")[2].replace(".", "_")

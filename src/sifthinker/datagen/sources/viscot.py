@@ -19,7 +19,7 @@ from typing import Any
 from ...errors import InputError
 from ...geometry import Frame
 from ...sample import Sample
-from ..files import read_json, read_lines
+from ..files import open_source, read_json, read_lines
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
 from .options import Options
@@ -50,7 +50,7 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Numbered rows of a JSON list, or of JSON lines: named .jsonl, or without a bracket at the start."""
-    with path.open("rb") as file:
+    with open_source(path) as file:
         is_list = file.read(4096).lstrip()[:1] == b"["
     if not is_list or path.suffix == ".jsonl":
         yield from read_lines(path)

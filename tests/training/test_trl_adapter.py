@@ -1,0 +1,60 @@
+"""What is done to rewards after they are gathered from all processes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from sifthinker.training import trl_adapter
+from sifthinker.training.progress import ProgressStore
+from tests.training import mini
+
+NAN = float("nan")
+
+
+def gathered(
+    monkeypatch: pytest.MonkeyPatch, columns: list[str], ranks: list[list[tuple[str, list[float]]]], rank: int
+):
+    """`_calculate_rewards` in process `rank` of several: what it returns, and the store it wrote.
+
+    ranks: of each process the sample id and the rewards of every row.
+    """
+    samples = {s.id: s for s, _ in mini.pairs(3)}
+    rows = [row for part in ranks for row in part]
+    monkeypatch.setattr(trl_adapter, "gather_object", lambda mine: [i for i, _ in rows])
+    monkeypatch.setattr(
+        trl_adapter.GRPOTrainer, "_calculate_rewards", lambda *_: torch.tensor([values for _, values in rows])
+    )
+    trainer: Any = object.__new__(trl_adapter.SifGRPOTrainer)
+    trainer.columns, trainer.store = columns, ProgressStore()
+    trainer.model, trainer._metrics = SimpleNamespace(training=True), {"train": {"first_box_hiou": []}}
+    trainer.window = lambda: 0
+    inputs = [{"sample": samples[i]} for i, _ in ranks[rank]]
+    completions = [[{"role": "assistant", "content": ""}] for _ in inputs]
+    return trainer._calculate_rewards(inputs, None, completions, None), trainer.store
+
+
+def test_a_group_with_one_unjudged_reply_is_unjudged_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = ["form", "answer", "progress"]
+    # mini-1 straddles the two processes; the judge failed in the first, which has cleared its own part.
+    ranks = [
+        [("mini-0", [1.0, 1.0, 0.0]), ("mini-0", [1.0, 0.0, 0.0]), ("mini-1", [1.0, NAN, NAN])],
+        [("mini-1", [0.0, 1.0, 0.5]), ("mini-2", [1.0, 1.0, 0.0]), ("mini-2", [1.0, 1.0, 0.0])],
+    ]
+    first, first_store = gathered(monkeypatch, columns, ranks, 0)
+    second, second_store = gathered(monkeypatch, columns, ranks, 1)
+    assert torch.equal(first.isnan(), second.isnan())
+    assert first.isnan().tolist() == [[False] * 3] * 2 + [[False, True, True]] * 2 + [[False] * 3] * 2
+    for store in (first_store, second_store):
+        assert [store.previous(f"mini-{i}", 1) for i in range(3)] == [0.5, None, 1.0]
+
+
+def test_the_store_reads_the_built_in_answer_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [[("mini-0", [9.0, 1.0]), ("mini-0", [9.0, 0.0])]]
+    _, store = gathered(monkeypatch, ["mc:answer_of_mine", "answer"], rows, 0)
+    assert store.previous("mini-0", 1) == 0.5
+    _, store = gathered(monkeypatch, ["mc:answer", "form"], rows, 0)
+    assert len(store) == 0, "a function of the user's that is called answer is not the accuracy"
