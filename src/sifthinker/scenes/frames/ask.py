@@ -2,8 +2,9 @@
 
 A task is written for rendered views. On a frame it is asked about the things that are seen and have a name of their
 own (`Frame.named`); whatever it needs that a real place does not tell (colors, the room, masks) is a reason not to ask.
-Two checks come on top: questions about everything in the picture (`CLOSED`) are not asked, because labels name only
-some of what is there, and each answer must be graded right, with evidence that the sensor confirms.
+Labels name only some of what is there, so counts (`CLOSED`) are not asked, nor is anything whose answer changes when
+there are more things (`Frame.crowded`), such as which object is tallest. And each answer must be graded right, with
+evidence that the sensor confirms.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ def _questions(frame: Frame, task: Task, rng: Generator) -> list[tuple[Roles, Qu
         return "labels name only some of what is there"
     try:
         candidates = list(islice(task.roles(frame), CANDIDATES))
-        asked = [(roles, _asked(frame, task, roles)) for roles in candidates]
+        more = frame.crowded()
+        asked = [(roles, _asked(frame, more, task, roles)) for roles in candidates]
     # The world is not of the kind that the task was written for: what it needs is not there.
     except (AttributeError, KeyError, IndexError, TypeError, NotImplementedError) as error:
         return f"needs what a real frame does not tell ({error})"
@@ -100,13 +102,16 @@ def _questions(frame: Frame, task: Task, rng: Generator) -> list[tuple[Roles, Qu
     return [good[i] for i in rng.permutation(len(good))]
 
 
-def _asked(frame: Frame, task: Task, roles: Roles) -> Question | str:
+def _asked(frame: Frame, more: Frame, task: Task, roles: Roles) -> Question | str:
     try:
         question = task.ask(frame, roles)
+        again = task.ask(more, roles) if isinstance(question, Question) else question
     except InputError as error:
         return str(error)
     if isinstance(question, str):
         return question
+    if isinstance(again, str) or (again.text, again.answer) != (question.text, question.answer):
+        return "its answer may change with things that nobody labelled"
     things = (*question.evidence, *question.via)
     if not question.evidence:
         return "its evidence is not in the picture"

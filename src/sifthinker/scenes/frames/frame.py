@@ -211,6 +211,20 @@ class Frame:
         things = tuple(self.scene.objects[i] for i in kept)
         return replace(self, scene=Place(things, self.scene.cameras), given=tuple(self.given[i] for i in kept))
 
+    def crowded(self) -> Frame:
+        """The same frame with two more things behind its own, as somebody might have labelled them: a huge one at the
+        left, near the camera, and a tiny one at the right, far away; both are taken for seen."""
+        right, _, ahead = np.asarray(self.camera.rotation)
+        near, far = (
+            tuple((self.camera.position + step).tolist()) for step in (ahead - right, 200 * ahead + 90 * right)
+        )
+        more = Thing("something huge", (30.0, 30.0, 30.0), near), Thing("something tiny", (0.01, 0.01, 0.01), far)
+        place = Place((*self.scene.objects, *more), self.scene.cameras)
+        found = replace(self, scene=place, given=(*self.given, Box(0, 0, 0.3, 0.3), Box(0.9, 0.9, 1, 1)))
+        # What is cached is known: nothing confirms things that are not there, and the files need not be read again.
+        vars(found).update(depth=self.depth, visible=(*self.visible, 1.0, 1.0), nearness=(*self.nearness, 0.0, 1.0))
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Paths and numbers; inverse: `Frame.from_json`. Paths are as the reader was given them."""
         sensor = {"encoding" if isinstance(self.sensor, DepthFile) else "points": asdict(self.sensor)}

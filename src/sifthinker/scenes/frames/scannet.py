@@ -35,9 +35,10 @@ def read_scannet(path: Path) -> Iterator[Frame | str]:
     k, align = _intrinsics(path / "intrinsic" / "intrinsic_color.txt"), _alignment(path)
     for photo in photos:
         try:
-            pose = align @ read_numbers(path / "pose" / f"{photo.stem}.txt", (4, 4))
-            if not np.isfinite(pose).all():
+            scanned = read_numbers(path / "pose" / f"{photo.stem}.txt", (4, 4))
+            if not np.isfinite(scanned).all():
                 raise InputError(f"pose/{photo.stem}.txt: the pose was lost here")
+            pose = align @ scanned
             size = photo_size(photo)
             camera = pinhole(k, size, pose[:3, :3].T, pose[:3, 3])
             sensor = DepthFile(str(path / "depth" / f"{photo.stem}.png"), "mm")
