@@ -290,3 +290,12 @@ def test_unknown_pools_and_difficulties_are_refused():
         sample_scene(rng, Plan(2, pool="furnitures"), SIZE)
     with pytest.raises(InputError, match="unknown difficulty"):
         sample_scene(rng, Plan(2, difficulty="odd"), SIZE)
+
+
+def test_plans_may_name_every_object():
+    kinds = (("cube", "red"), ("cube", "red"), ("ring", "blue"))
+    rng = np.random.default_rng(0)
+    found = [sample_scene(rng, Plan(3, kinds=kinds), SIZE) for _ in range(9)]
+    made = [sorted((o.shape, o.color) for o in s.objects) for s in found if not isinstance(s, str)]
+    assert made
+    assert all(kind == sorted(kinds) for kind in made)
