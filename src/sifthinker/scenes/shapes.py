@@ -153,7 +153,8 @@ class Hits:
 class UnitMesh:
     """A mesh in the unit cube, ready for ray queries in its own axes.
 
-    vertices: shape (v, 3). faces: shape (f, 3). tones: of each face, as in `Hits`, or None.
+    vertices: shape (v, 3). faces: shape (f, 3). corner_normals: of each corner of each face, shape (f, 3, 3).
+    tones: of each face, as in `Hits`, or None.
     """
 
     def __init__(self, mesh: Trimesh | list[Part]) -> None:
@@ -163,7 +164,7 @@ class UnitMesh:
         vertices, self.faces, self.tones = _joined(mesh)
         low, high = vertices.min(axis=0), vertices.max(axis=0)
         self.vertices = (vertices - (low + high) / 2) / (high - low)
-        self._corner_normals = _corner_normals(self.vertices, self.faces)
+        self.corner_normals = _corner_normals(self.vertices, self.faces)
         self._scene: Any = EmbreeScene()
         TriangleMesh(scene=self._scene, vertices=self.vertices.astype(np.float32), indices=self.faces.astype(np.int32))
 
@@ -174,7 +175,7 @@ class UnitMesh:
         t = np.where(hit, result["tfar"].astype(float), np.inf)
         u, v = result["u"][:, None], result["v"][:, None]
         face = np.where(hit, result["primID"], 0)
-        corners = self._corner_normals[face]
+        corners = self.corner_normals[face]
         normals = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]
         return Hits(t, normals, None if self.tones is None else self.tones[face])
 
