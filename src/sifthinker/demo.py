@@ -9,12 +9,12 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .records import atomic_write, read_rows
+from .records import atomic_write, disk_errors, read_rows
 
 GRPO_SHARE = 50
 """One GRPO scene for so many training scenes: few, so that each is visited several times and progress can act."""
@@ -35,7 +35,7 @@ class DemoConfig:
 def demo(config: DemoConfig, resume: bool = False) -> Path:
     """Run the stages that are not finished yet and print the table; returns the path of the report.
 
-    Raises `InputError` when `config.out` holds something and `resume` is false.
+    Raises `InputError` when `config.out` holds something and `resume` is false, or a demo with other settings.
     """
     from .datagen.build import build_scenes
     from .evaluate import evaluate
@@ -45,10 +45,13 @@ def demo(config: DemoConfig, resume: bool = False) -> Path:
     from .training.tiny import TinyConfig, build_tiny
 
     out = Path(config.out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; --out needs a folder")
     if out.exists() and any(out.iterdir()) and not resume:
         raise InputError(f"{out} is not empty: give --resume to go on with it, or another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Stages(out)
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    run = _Stages(config)
 
     def scenes(name: str, n: int, seed: int) -> Callable[[], Any]:
         return lambda: build_scenes(out / "data" / name, n, seed=seed, workers=2, resume=True)
@@ -100,19 +103,35 @@ def texts(data: Path) -> Iterator[str]:
 
 
 class _Stages:
-    """Runs stages in order, says which and how long, and skips those that an earlier run finished."""
+    """Runs stages in order, says which and how long, and skips those that an earlier run finished.
 
-    def __init__(self, out: Path) -> None:
-        self.file = out / "stages.json"
-        self.done: dict[str, float] = json.loads(self.file.read_text()) if self.file.exists() else {}
+    Raises `InputError` when the earlier run had other settings: its results would be shown as those of this one.
+    """
+
+    def __init__(self, config: DemoConfig) -> None:
+        self.file = Path(config.out) / "stages.json"
+        self.config = {key: value for key, value in asdict(config).items() if key != "out"}
+        self.done: dict[str, float] = {}
+        if not self.file.exists():
+            return
+        before = json.loads(self.file.read_text())
+        if changed := [f"{k} {v} (now {self.config[k]})" for k, v in before["config"].items() if v != self.config[k]]:
+            raise InputError(
+                f"{config.out} was begun with other settings: {', '.join(changed)}; restore them or give another --out"
+            )
+        self.done = before["done"]
 
     def __call__(self, name: str, stage: Callable[[], Any]) -> None:
         if name in self.done:
             print(f"== {name}: done before", flush=True)
             return
+        self._write()
         print(f"== {name}", flush=True)
         start = time.perf_counter()
         stage()
         self.done[name] = round(time.perf_counter() - start, 1)
-        atomic_write(self.file, json.dumps(self.done, indent=2))
+        self._write()
         print(f"   {self.done[name]:.0f} s", flush=True)
+
+    def _write(self) -> None:
+        atomic_write(self.file, json.dumps({"schema": 1, "config": self.config, "done": self.done}, indent=2))
