@@ -31,19 +31,19 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_toy_demo(toy: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = DemoConfig(str(tmp_path / "demo"), samples=8, sft_steps=1, grpo_steps=1, items=2)
+    config = DemoConfig(str(tmp_path / "demo"), samples=8, base_steps=1, sft_steps=1, grpo_steps=1, items=2)
     page = demo(config)
     assert page.exists()
-    assert capsys.readouterr().out.count("== ") == 8
+    assert capsys.readouterr().out.count("== ") == 9
     done = json.loads((tmp_path / "demo" / "stages.json").read_text())["done"]
-    assert len(done) == 8
+    assert len(done) == 9
     for stage in ("sft", "grpo"):
         assert json.loads((tmp_path / "demo" / stage / "training.json").read_text())["stage"] == stage
 
     with pytest.raises(InputError, match="is not empty: give --resume"):
         demo(config)
     demo(config, resume=True)
-    assert capsys.readouterr().out.count("done before") == 8
+    assert capsys.readouterr().out.count("done before") == 9
     with pytest.raises(InputError, match=r"other settings: samples 8 \(now 9\), items 2 \(now 3\); restore them"):
         demo(dataclasses.replace(config, samples=9, items=3), resume=True)
 
@@ -51,4 +51,4 @@ def test_toy_demo(toy: None, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_out_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
-        demo(DemoConfig(str(tmp_path / "file"), 8, 1, 1, 2))
+        demo(DemoConfig(str(tmp_path / "file"), 8, 1, 1, 1, 2))

@@ -16,7 +16,8 @@ LAYERS = {
     for layer, names in {
         0: "errors geometry lookup",
         1: "trace depth sample",
-        2: "prompt normalize bfov floormap places answers mra graders grading hiou degrade records draw statistics curves provenance",
+        2: "prompt normalize bfov floormap places answers mra graders grading hiou degrade records draw statistics curves "
+        "provenance",
         3: "rewards engines benchmarks scenes",
         4: "datagen training evaluate report think metrics outcomes figures runs tables",
         5: "cli serve demo catalog",
@@ -26,7 +27,9 @@ LAYERS = {
 """Layer of each module or package. A new one gets its name here; the `__init__` of `sifthinker` may see everything."""
 
 HEAVY = ("torch", "transformers", "trl", "datasets", "peft", "accelerate")
-LATE = ("scipy", "pyarrow", "matplotlib", "openai", "trimesh", "embreex", "shapely", "OpenEXR", "jinja2", "tqdm.asyncio")
+LATE = (
+    "scipy", "pyarrow", "matplotlib", "openai", "trimesh", "embreex", "shapely", "OpenEXR", "jinja2", "tqdm.asyncio",
+)  # fmt: skip
 
 
 def modules() -> list[Path]:

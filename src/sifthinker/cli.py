@@ -100,7 +100,8 @@ def _print(result: dict[str, Any], as_json: bool, text: str) -> None:
 def demo(
     out: Out = Path("runs/demo"),
     samples: Annotated[int, typer.Option(min=8, help="Training scenes.")] = 5000,
-    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 350,
+    base_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the base model, before SIF.")] = 260,
+    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 240,
     grpo_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of GRPO-SIF.")] = 24,
     items: Annotated[int, typer.Option(min=1, help="Held-out scenes of each evaluation.")] = 120,
     seed: Seed = 0,
@@ -109,7 +110,7 @@ def demo(
     """The whole path on this machine, no GPU, no network: data, warm-up, GRPO-SIF, evaluation, report."""
     from .demo import DemoConfig, demo
 
-    demo(DemoConfig(str(out), samples, sft_steps, grpo_steps, items, seed), resume=resume)
+    demo(DemoConfig(str(out), samples, base_steps, sft_steps, grpo_steps, items, seed), resume=resume)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from sifthinker.rewards import ABOUT, RELEASED, REWARDS
 from sifthinker.rewards.corruptions import CORRUPTIONS
 from sifthinker.rewards.progress import bonus
 from sifthinker.sample import Sample, parse_reply
-from sifthinker.trace import Area, Step, Trace, format_trace
+from sifthinker.trace import Area, Step, Trace, format_trace, parse_trace
 from tests.random_samples import ANSWERS, random_pair
 from tests.rewards.traces import trace_of
 
