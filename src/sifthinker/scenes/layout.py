@@ -295,6 +295,8 @@ def tidy(camera: Camera) -> Camera:
 
 def _kinds(rng: Generator, plan: Plan) -> list[tuple[str, str]] | str:
     """Shape and color of each object, as the plan says; those that stand on others come last."""
+    if plan.kinds is not None:
+        return list(plan.kinds)
     pool = POOLS[plan.pool]
     names = [name for name, shape in pool.items() if plan.on_top or not shape.small]
     if plan.fronts and not any(pool[name].front for name in names):
