@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -303,3 +304,14 @@ def test_augmented_samples_are_samples(samples):
     worse = degrade_sample(samples[0], "jpeg", 1)
     assert isinstance(worse, Sample)
     assert worse.meta["degradation"] == {"kind": "jpeg", "level": 1, "seed": 0}
+
+
+def test_the_table_of_the_docs_is_that_of_the_code():
+    page = (Path(__file__).resolve().parents[1] / "docs" / "degradations.md").read_text()
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+    told, kind = {}, ""
+    for first, what, *values in rows[2:]:
+        kind = first or kind
+        told[kind, what.partition("`")[0]] = [float(value) for value in values[:5]]
+    real = {(name, key): [row[key] for row in entry.levels] for name, entry in KINDS.items() for key in entry.levels[0]}
+    assert told == real
