@@ -60,6 +60,7 @@ def _plan_shape(rng: Generator, aim: str, low: int, high: int) -> Plan:
     pool = str(rng.choice(["solids", "furniture"]))
     shape, *others = (str(s) for s in rng.permutation([n for n, s in POOLS[pool].items() if not s.small]))
     kinds = [(shape, color) for color in _colors(rng, shape)[:wanted]]
+    total += len(kinds) - wanted
     while len(kinds) < total:
         other = others[int(rng.integers(len(others)))]
         if (kind := (other, _colors(rng, other)[0])) not in kinds:

@@ -1,7 +1,7 @@
 """Q-Spatial: sizes and distances in a given unit; an answer counts if it is within a factor of two.
 
 Five kinds of question, as in Q-Spatial Bench (arXiv 2409.09788): width, height, horizontal, vertical and direct
-distance. Sizes are those of the box around an object. Its prompts, which ask for a reference object first, are left out.
+distance. Sizes are those of the box around an object. Its prompts, which ask for a reference object, are left out.
 """
 
 from __future__ import annotations
