@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH ?= torch>=2.8,<2.14
 STAMP := .venv/.stamp
 
-.PHONY: setup demo test check docs fuzz bench clean
+.PHONY: setup demo test check docs gallery fuzz bench clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,9 @@ check: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict
+
+gallery: $(STAMP)
+	$(BIN)/python docs/make_tasks.py
 
 fuzz: $(STAMP)
 	$(BIN)/python tests/fuzz/fuzz_trace.py -max_total_time=600 $(ARGS)
