@@ -100,9 +100,9 @@ def _print(result: dict[str, Any], as_json: bool, text: str) -> None:
 def demo(
     out: Out = Path("runs/demo"),
     samples: Annotated[int, typer.Option(min=8, help="Training scenes.")] = 5000,
-    base_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the base model, before SIF.")] = 260,
-    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 240,
-    grpo_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of GRPO-SIF.")] = 24,
+    base_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the base model, before SIF.")] = 160,
+    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 280,
+    grpo_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of GRPO-SIF.")] = 30,
     items: Annotated[int, typer.Option(min=1, help="Held-out scenes of each evaluation.")] = 120,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on with a demo that was interrupted.")] = False,
