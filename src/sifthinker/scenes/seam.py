@@ -78,9 +78,13 @@ class SeamView:
         """Whether the seam goes through an object's pixels."""
         return min(self.reaches(thing)) > 1e-6
 
-    @cached_property
+    @property
     def boxes(self) -> tuple[Box | None, ...]:
         """Where each object is: all of it, or its part at the left edge; then its part at the right edge."""
+        return self._boxes
+
+    @cached_property
+    def _boxes(self) -> tuple[Box | None, ...]:
         parts = [self._parts(i) for i in range(len(self.view.labels))]
         return (*(left for left, _ in parts), *(right for _, right in parts))
 
