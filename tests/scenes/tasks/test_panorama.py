@@ -333,8 +333,8 @@ def test_near_ties_are_refused():
     assert "degrees apart" in ask("relative_direction", view, a=0, b=1)
     level = around_me(FRONT, thing("sphere", "blue", (3, 0)))
     assert "less than 15%" in ask("relative_3d", level, a=0, b=1)
-    assert "border of a band" in ask("observer_distance", at_distance(1.8), target=0)
-    assert ask("observer_distance", at_distance(2.0), target=0).answer == BANDS[2]
+    assert "border of a band" in ask("observer_distance", at_distance(2.05), target=0)
+    assert ask("observer_distance", at_distance(2.3), target=0).answer == BANDS[2]
 
 
 def at_distance(metres):

@@ -31,8 +31,8 @@ TURN_DEG = (15.0, 165.0)
 """The way from one object to another is clearly to one side: so many degrees, at least and at most."""
 NEARER = 0.15
 """Distances of two objects differ by at least this share of the smaller one (the source's filter)."""
-BANDS_M, BAND_MARGIN_M = (1.4, 1.8, 2.3), 0.05
-"""Borders of the bands of distance, and how far from them an object must be."""
+BANDS_M, BAND_MARGIN_M = (1.6, 2.0, 2.6), 0.08
+"""Borders of the bands of distance, near the quartiles of these scenes; and how far from them an object must be."""
 
 BANDS = (
     f"less than {BANDS_M[0]} m",
