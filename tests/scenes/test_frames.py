@@ -18,9 +18,11 @@ from sifthinker.rewards import REWARDS
 from sifthinker.scenes.frames import FRAMES, Frame, open_frames, read_frames
 from sifthinker.scenes.frames.ask import ask_frames
 from sifthinker.scenes.frames.assemble import pinhole, project_box, split_projection
+from sifthinker.scenes.generate import scene_config
 from sifthinker.scenes.model import Camera, turn
 from sifthinker.scenes.render import render
 from sifthinker.scenes.tasks import TASKS
+from sifthinker.scenes.views import one_view
 from sifthinker.scenes.words import name, nameable
 from sifthinker.scenes.worlds import world_from_json
 
@@ -389,6 +391,31 @@ def test_distances_agree_with_boxes_and_sensor(asked, shared_data):
             assert -0.15 < nearest - float(sample.answer.split()[0]) < 0.6
             checked.add(task)
     assert {"dge_absolute_distance", "dge_object_size"} <= checked
+
+
+def test_frames_of_generated_scenes_give_the_answers_of_their_views(tmp_path):
+    """The same things, once with exact geometry and once read back through millimetres of depth and a pose file."""
+    rng = np.random.default_rng(8)
+    both = 0
+    for number in range(int(os.environ.get("SIFTHINKER_SCENES", "6"))):
+        view = one_view()(rng, "", scene_config(["nearer"], (160, 120), (3, 4)))
+        if isinstance(view, str):
+            continue
+        labels = [f"thing{i}" for i in range(len(view.boxes))]
+        folder = write_scannet(tmp_path / str(number), [view], labels)
+        frame = one("scannet", folder)
+        for task in ("nearer", "left_right", "front_behind", "larger", "dge_absolute_distance"):
+            for roles in TASKS[task].roles(view):
+                exact, found = (TASKS[task].ask(world, roles) for world in (view, frame))
+                if isinstance(exact, str) or isinstance(found, str):
+                    continue
+                answer = exact.answer
+                for index, label in enumerate(labels):
+                    answer = re.sub(rf"^{name(view.scene, index)}$", label, answer)
+                assert found.answer == answer
+                both += 1
+        shutil.rmtree(folder)
+    assert both > 20
 
 
 def test_the_same_seed_asks_the_same(sun):

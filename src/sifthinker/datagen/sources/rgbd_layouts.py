@@ -20,6 +20,7 @@ from PIL import Image
 from ...depth import DepthMap, project_points
 from ...errors import BoxError
 from ...geometry import Box, Frame, to_box
+from ...scenes.frames.sun import CLASSES as SUN_CLASSES
 from ..depths import load_depth
 from ..files import PHOTO_SUFFIXES, RowError, photo_size
 from ..outcome import Reject
@@ -68,9 +69,6 @@ LAYOUTS = (
 
 PER_METRE = {1000.0: "mm", 256.0: "kitti", 5000.0: "tum"}
 """`depth_scale_units_per_metre` of cameras.json, as an encoding."""
-
-SUN_CLASSES = ["bed", "table", "sofa", "chair", "toilet", "desk", "dresser", "night_stand", "bookshelf", "bathtub"]
-"""Class order of mmdetection3d's SUN RGB-D annotations."""
 
 
 def find_pairs(root: Path, encoding: str | None) -> Iterator[Pair | Reject]:
