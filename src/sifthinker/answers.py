@@ -158,7 +158,9 @@ def _choice(scope: str, spec: AnswerSpec) -> Hits:
         yield letter(phrases[-1], "letter.phrase")
     if exact := options.get(normalize(scope)):
         yield Extraction(exact, "option.exact", (0, len(scope)), None)
-    yield from _abstain(scope)
+    # Where one option abstains, abstaining in other words means that option.
+    own = [letter for text, letter in options.items() if _ABSTENTIONS.search(text)]
+    yield from (replace(hit, value=own[0]) if len(own) == 1 else hit for hit in _abstain(scope))
     if parens := list(_PAREN.finditer(scope)):
         if len({m[1].upper() for m in parens}) == 1:
             yield letter(parens[-1], "letter.paren")
