@@ -7,6 +7,7 @@
     views       worlds of one or several views of a scene
     task        what a task is: World, Question, Task
     tasks/      TASKS: families of questions, their rules and margins, one file a system
+    frames/     real RGB-D frames with 3D boxes, as worlds; what can be asked about them
     worlds      worlds read back from JSON
     gold        question -> gold trace
     generate    seeded stream of (Sample, gold Trace)
