@@ -126,6 +126,11 @@ def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: 
         (["sft", "tiny-stf"], "did you mean 'tiny-sft'"),
         (["scenes", *out, "--objects", "many"], "expected two whole numbers"),
         (["scenes", *out, "--tasks", "cuont"], "did you mean 'count'"),
+        (["scenes", *out, "--trace-style", "sfi"], "did you mean 'sif'"),
+        (["scenes", *out, "--renderer", "mitsubi"], "did you mean 'mitsuba'"),
+        (["scenes", *out, "--real", "sun"], "expected KIND:FOLDER"),
+        (["eval", "--model", "oracle", "--benchmark", "stepgame:a", "--data", "b", *out], "the path is given twice"),
+        (["eval", "--model", "oracel", "--benchmark", "scenes", *out], "oracel: no such folder"),
         (["eval", "--model", scripted, "--benchmark", "scene", *out], "did you mean 'scenes'"),
         (["report", str(tmp_path / "nothing")], "nothing"),
         (["build", f"viscot:{tmp_path}", *out], "not a readable file"),
@@ -168,6 +173,45 @@ def test_extensions_are_found_in_the_folder_one_works_in(tmp_path: Path) -> None
     arguments = ["scenes", "--tasks", "mytasks:mine", "--n", "2", "--out", "out"]
     subprocess.run([program, *arguments], cwd=tmp_path, check=True, capture_output=True)
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["kept"] == 2
+
+
+def test_list_as_json(capsys) -> None:
+    assert cli.run(["list", "tasks", "--json"]) == 0
+    tasks = json.loads(capsys.readouterr().out)["tasks"]
+    for task in tasks:
+        assert {"name", "family", "system", "answer_kind", "about"} <= task.keys()
+        assert all(task.values())
+    assert {"left_right", "stepgame", "spatial_text_inferred"} <= {task["name"] for task in tasks}
+    assert cli.run(["list", "--json"]) == 0
+    assert {"tasks", "engines", "benchmarks", "rewards"} <= json.loads(capsys.readouterr().out).keys()
+
+
+def test_stand_ins_on_pictures_and_words(tmp_path: Path, capsys) -> None:
+    """A set with rows without a picture: checked, and answered by who knows and who does not."""
+    data = tmp_path / "set"
+    make = ["scenes", "--tasks", "stepgame,nearer", "--n", "6", "--workers", "1", "--trace-style", "explicit", "--json"]
+    assert cli.run([*make, "--out", str(data)]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert (manifest["kept"], manifest["tasks"], manifest["with_depth"]) == (6, {"nearer": 3, "stepgame": 3}, 3)
+    assert cli.run(["check", str(data), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ready"]
+    for model, right in (("oracle", 1.0), ("blind", None)):
+        run = [
+            "--model",
+            model,
+            "--benchmark",
+            "dataset",
+            "--data",
+            str(data),
+            "--out",
+            str(tmp_path / model),
+            "--json",
+        ]
+        assert cli.run(["eval", *run]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert (result["n"], result["n_failed"]) == (6, 0)
+        assert set(result["tasks"]) == {"nearer", "stepgame"}
+        assert right in (None, result["answer_accuracy"]["value"])
 
 
 def test_list_names_everything(capsys) -> None:

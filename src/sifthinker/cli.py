@@ -174,6 +174,8 @@ def scenes(
     size: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT.")] = "96x96",
     seed: Seed = 0,
     workers: Workers = 2,
+    renderer: Annotated[str, typer.Option(help="embree (fast) or mitsuba (photoreal, slow).")] = "embree",
+    real: Annotated[str | None, typer.Option(help="KIND:FOLDER of real RGB-D frames to ask about instead.")] = None,
     trace_style: Annotated[str, typer.Option(help="Gold traces: sif, explicit (3D steps) or scene_graph.")] = "sif",
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,
     as_json: Json = False,
@@ -186,6 +188,7 @@ def scenes(
     manifest = build_scenes(
         out, n, seed=seed, tasks=task_names(tasks, numbers and numbers[1]) if tasks else None, objects=numbers,
         size=_pair(size, "x", "size"), workers=workers, resume=resume, style=trace_style,
+        renderer=renderer, real=real,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
 

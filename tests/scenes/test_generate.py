@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sifthinker.errors import InputError, SifError
-from sifthinker.scenes.generate import generate, make, scene_config
+from sifthinker.scenes.generate import generate, make, make_blind, scene_config, task_names
 from sifthinker.scenes.layout import MIN_VISIBLE
 from sifthinker.scenes.tasks import BASICS, TASKS
 from sifthinker.scenes.worlds import world_from_json
@@ -108,6 +108,56 @@ def test_single_objects_leave_the_tasks_that_need_no_more():
 def test_bad_requests_are_refused_before_anything_is_made(request_, message):
     with pytest.raises(InputError, match=message):
         generate(**{"n": 1, "seed": 0, **request_})
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ("count,nearer", ("count", "nearer")),
+        ("nearer+count", ("nearer", "count")),
+        ("count,count", ("count",)),
+        ("all", tuple(TASKS)),
+        ("sifthinker", tuple(BASICS)),
+        ("spatialtext", tuple(n for n in TASKS if n.startswith("spatial_text_"))),
+        ("color_*,stepgame", ("color_of_shape", "color_at_relation", "stepgame")),
+        (f"{__name__}:ALWAYS", (f"{__name__}:ALWAYS",)),
+    ],
+)
+def test_names_of_tasks(spec, names):
+    assert task_names(spec) == names
+
+
+def test_groups_leave_out_what_needs_more_objects_and_names_do_not():
+    assert task_names("sifthinker", most=1) == ("color_of_shape", "shape_of_color", "count")
+    assert task_names("nearer", most=1) == ("nearer",)
+    with pytest.raises(InputError, match="unknown task 'neare'"):
+        task_names("count,neare")
+
+
+def test_without_objects_a_task_has_as_many_as_it_needs():
+    many = replace(TASKS["count"], least=4)
+    globals()["MANY"] = many
+    (sample, _), *_ = generate(1, seed=0, tasks=[f"{__name__}:MANY"])
+    assert len(sample.meta["world"]["scene"]["objects"]) == 4
+    with pytest.raises(InputError, match="needs scenes of 4 or more"):
+        generate(1, seed=0, tasks=[f"{__name__}:MANY"], objects=(1, 3))
+
+
+def test_blind_samples_are_the_same_questions():
+    config = scene_config(["nearer", "stepgame"], (64, 64))
+    for index in range(4):
+        seen, blind = make(config, 3, index)[0], make_blind(config, 3, index)
+        assert (blind.id, blind.question, blind.answer, blind.meta) == (seen.id, seen.question, seen.answer, seen.meta)
+        assert blind.image is blind.depth is None
+
+
+def test_mixed_tasks_are_the_same_with_any_number_of_workers():
+    names = ["stepgame", "nearer", "spatial_text_inferred"]
+    alone, shared = (
+        [(s.id, s.question, s.answer, json.dumps(dict(s.meta)), format_trace(t)) for s, t in made]
+        for made in (generate(18, 4, names), generate(18, 4, names, workers=2))
+    )
+    assert alone == shared
 
 
 NEVER = replace(TASKS["color_of_shape"], world=lambda rng, aim, config: "it is not the day for it")

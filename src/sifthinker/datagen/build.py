@@ -111,32 +111,49 @@ def build_scenes(
     workers: int = 1,
     resume: bool = False,
     style: str = "sif",
+    renderer: str = "embree",
+    real: str | None = None,
 ) -> dict[str, Any]:
     """Make a data set of `n` generated scenes with exact questions and their gold traces; returns the manifest.
 
-    tasks, objects, size, workers, style: as in `scenes.generate.generate`. Every sample passes the checks of photos.
+    tasks, objects, size, workers, style, renderer: as in `scenes.generate.generate`. real: KIND:FOLDER of real frames
+    (`scenes.frames`) to ask about instead, at most `n` questions. Every sample passes the checks of photos.
     """
     from ..benchmarks.scenes import HELD_OUT
-    from ..scenes.generate import generate
+    from ..scenes.frames import open_frames
+    from ..scenes.frames.ask import ask_frames
+    from ..scenes.generate import generate, scene_config
 
     if seed >= HELD_OUT:
         raise InputError(f"seed {seed}: seeds from {HELD_OUT} on are held out for evaluation; choose a smaller one")
+    # Mistakes are told before the folder is made.
+    scene_config(tasks, size, objects, style, renderer)
+    if real is not None:
+        open_frames(real)
     config = {
         "n": n,
         "tasks": None if tasks is None else list(tasks),
         "objects": None if objects is None else list(objects),
         "size": list(size),
         "trace_style": style,
+        "renderer": renderer,
+        "real": real,
     }
 
     def outcomes(start: int) -> Iterator[Kept | Reject]:
-        for sample, trace in generate(n - start, seed, tasks, size, objects, workers, start, style):
+        if real is None:
+            made = generate(n - start, seed, tasks, size, objects, workers, start, style, renderer)
+        else:
+            made = islice(ask_frames(open_frames(real), tasks, seed, style=style), start, n)
+        for sample, trace in made:
             stored = as_stored(sample)
             # Several views come as one larger picture.
             shown = size if stored.image is None else stored.photo().size
             yield screen(stored, shown) or gold_earns_all(stored, trace) or Kept(stored, trace)
 
-    return write_dataset(outcomes, Path(out), Run("scenes", "scenes", seed, config, "scenes"), total=n, resume=resume)
+    return write_dataset(
+        outcomes, Path(out), Run(real or "scenes", "scenes", seed, config, "scenes"), total=n, resume=resume
+    )
 
 
 # --- from rows to outcomes -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
@@ -26,11 +27,14 @@ from ..lookup import lookup
 from ..sample import Sample
 from ..trace import Trace
 from .gold import STYLES, evidence_boxes, gold_trace
+from .render import View
 from .task import Question, Roles, Task, World, propose
 from .tasks import BASICS, TASKS
 
 OBJECTS = (1, 3)
 """Fewest and most objects of a scene where nothing is said."""
+RENDERERS = {"embree": "", "mitsuba": "photoreal"}
+"""What makes the photos, and the extra that installs it, if that is not `scenes`."""
 TRIES = 12
 """Worlds to try for a task before the next task has its turn."""
 CHUNK = 8
@@ -42,14 +46,15 @@ class SceneConfig:
     """What kind of samples a stream holds; part of every sample's id.
 
     tasks: keys of `TASKS` or `module:attribute`. size: (width, height) of the pictures in pixels. objects: fewest and
-    most objects of a scene; a task that needs more has its own bounds. style: of the traces, one of `gold.STYLES`; it
-    changes nothing else, so it is no part of the ids.
+    most objects of a scene; a task that needs more has its own bounds. style: of the traces, one of `gold.STYLES`.
+    renderer: one of `RENDERERS`. Style and renderer change no question, so they are no part of the ids.
     """
 
     tasks: tuple[str, ...]
     size: Size
     objects: tuple[int, int]
     style: str = "sif"
+    renderer: str = "embree"
 
     @cached_property
     def digest(self) -> str:
@@ -82,12 +87,16 @@ def task_names(spec: str, most: int | None = None) -> tuple[str, ...]:
 
 
 def scene_config(
-    tasks: Sequence[str] | None, size: Size, objects: tuple[int, int] | None = None, style: str = "sif"
+    tasks: Sequence[str] | None,
+    size: Size,
+    objects: tuple[int, int] | None = None,
+    style: str = "sif",
+    renderer: str = "embree",
 ) -> SceneConfig:
     """A checked configuration; tasks None: all of `BASICS` that scenes of so many objects can serve.
 
-    objects None: 1 to 3, and more where a task needs more. Raises `InputError` for unknown tasks and styles, a task
-    that needs more objects than are given, and impossible sizes or numbers.
+    objects None: 1 to 3, and more where a task needs more. Raises `InputError` for unknown tasks, styles and
+    renderers, a renderer that is not installed, a task that needs more objects than are given, and impossible numbers.
     """
     low, high = OBJECTS if objects is None else objects
     if not 1 <= low <= high <= 8:
@@ -104,7 +113,9 @@ def scene_config(
                 f"task {name} needs scenes of {task.least} or more objects, but at most {high} are asked for"
             )
     lookup("trace style", style, STYLES)
-    return SceneConfig(names, (int(size[0]), int(size[1])), (int(low), int(high)), style)
+    if lookup("renderer", renderer, RENDERERS) and find_spec(renderer) is None:
+        raise InputError(f"renderer {renderer} is not installed: pip install 'sifthinker[photoreal]'")
+    return SceneConfig(names, (int(size[0]), int(size[1])), (int(low), int(high)), style, renderer)
 
 
 def generate(
@@ -116,16 +127,17 @@ def generate(
     workers: int = 1,
     start: int = 0,
     style: str = "sif",
+    renderer: str = "embree",
 ) -> Iterator[tuple[Sample, Trace]]:
     """Samples `start` to `start + n` of the stream of `seed`, with their gold traces, in order.
 
-    objects, style: as in `scene_config`. Memory does not grow with n.
+    objects, style, renderer: as in `scene_config`. Memory does not grow with n.
     workers: processes that make them; with more than 1 the caller's main module must be importable (guard it with
     `if __name__ == "__main__"`), as for all spawned processes.
 
     Raises `InputError` for what `scene_config` refuses and for negative seeds, before the first sample is made.
     """
-    config = scene_config(tasks, size, objects, style)
+    config = scene_config(tasks, size, objects, style, renderer)
     if seed < 0 or start < 0 or n < 0 or workers < 1:
         raise InputError(
             f"seed {seed}, start {start}, n {n}, workers {workers}: none may be negative, workers at least 1"
@@ -180,7 +192,24 @@ def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
     """
     rng = np.random.default_rng((seed, index))
     found = _find(config, seed, index, rng)
+    if config.renderer == "mitsuba":
+        _photograph(found.world)
     return _sample(config, found), gold_trace(found.world, found.question, rng, config.style)
+
+
+def _photograph(world: Any) -> None:
+    """Give every view of a world a photo of mitsuba's in place of its own; drawn pictures stay as they are."""
+    if isinstance(world, View):
+        from .photoreal import render_photo
+
+        # Where `View.image`, which is cached, looks first.
+        vars(world)["image"] = render_photo(world.scene, world.size, world.scene.cameras.index(world.camera))
+        return
+    for name in ("view", "shown"):
+        if (inner := getattr(world, name, None)) is not None:
+            _photograph(inner)
+    for view in getattr(world, "views", ()):
+        _photograph(view)
 
 
 def make_blind(config: SceneConfig, seed: int, index: int) -> Sample:
