@@ -1,0 +1,78 @@
+"""Write docs/tasks.md and a picture for each task: question, answer, rule, and the gold trace drawn step by step.
+
+python docs/make_tasks.py            all tasks, seed 7
+python docs/make_tasks.py NAME ...   only these pictures are made again
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sifthinker.draw import draw_trace
+from sifthinker.sample import Sample
+from sifthinker.scenes.generate import generate
+from sifthinker.scenes.tasks import TASKS
+from sifthinker.trace import Trace, format_trace
+
+DOCS = Path(__file__).parent
+SEED = 7
+SIZE = (192, 192)
+WIDTH = 480
+
+HEAD = """# Tasks
+
+Every task, with a sample of seed {seed}: what is asked, the exact answer, the gold trace drawn on photo and depth map, and the
+rule. Written by `make gallery`. "(ours)" marks rules of our own where the source gives none.
+
+    sifthinker scenes --tasks NAME --n 1000 --seed 7 --out DIR
+
+"""
+
+
+def main(names: list[str]) -> None:
+    folder = DOCS / "tasks"
+    folder.mkdir(exist_ok=True)
+    systems: dict[str, list[str]] = defaultdict(list)
+    for name, task in tqdm(TASKS.items(), desc="tasks", unit="task"):
+        ((sample, trace),) = generate(1, SEED, tasks=[name], size=SIZE)
+        if not names or name in names:
+            picture = draw_trace(sample, None, trace, width=WIDTH)
+            picture.convert("RGB").save(folder / f"{name}.jpg", quality=66, optimize=True)
+        systems[task.system.removesuffix(" (ours)")].append(entry(name, sample, trace))
+    text = HEAD.format(seed=SEED) + "\n".join(f"## {system}\n\n" + "\n".join(e) for system, e in systems.items())
+    (DOCS / "tasks.md").write_text(text)
+
+
+def entry(name: str, sample: Sample, trace: Trace) -> str:
+    """One task: name, rule, picture, the trace as text."""
+    task = TASKS[name]
+    options = "".join(f"<br>({chr(65 + i)}) {choice}" for i, choice in enumerate(sample.choices))
+    question = sample.question.replace("\n", "<br>")
+    return f"""### {name}
+
+{task.about[0].upper()}{task.about[1:]}. *{task.family}, answer: {task.answer_kind}, {task.system}.*
+
+**Rule.** {task.rule}
+
+> {question}{options}
+>
+> **{sample.answer}**
+
+![{name}](tasks/{name}.jpg)
+
+??? note "Gold trace"
+
+{indented(format_trace(trace))}
+"""
+
+
+def indented(text: str) -> str:
+    return "\n".join(["    ```", *(f"    {line}" for line in text.splitlines()), "    ```"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
