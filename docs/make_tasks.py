@@ -25,8 +25,8 @@ WIDTH = 480
 
 HEAD = """# Tasks
 
-Every task, with a sample of seed {seed}: what is asked, the exact answer, the gold trace drawn on photo and depth map, and the
-rule. Written by `make gallery`. "(ours)" marks rules of our own where the source gives none.
+Every task, with a sample of seed {seed}: what is asked, the exact answer, the gold trace drawn on photo and depth map, and
+the rule. Written by `make gallery`. "(ours)" marks rules of our own where the source gives none.
 
     sifthinker scenes --tasks NAME --n 1000 --seed 7 --out DIR
 
@@ -34,6 +34,7 @@ rule. Written by `make gallery`. "(ours)" marks rules of our own where the sourc
 
 
 def main(names: list[str]) -> None:
+    """Write the page, and the pictures of `names` (all, if none are named)."""
     folder = DOCS / "tasks"
     folder.mkdir(exist_ok=True)
     systems: dict[str, list[str]] = defaultdict(list)
@@ -71,6 +72,7 @@ def entry(name: str, sample: Sample, trace: Trace) -> str:
 
 
 def indented(text: str) -> str:
+    """A code block inside of a note."""
     return "\n".join(["    ```", *(f"    {line}" for line in text.splitlines()), "    ```"])
 
 
