@@ -25,8 +25,8 @@ WIDTH = 480
 
 HEAD = """# Tasks
 
-Every task, with a sample of seed {seed}: what is asked, the exact answer, the gold trace drawn on photo and depth map, and
-the rule. Written by `make gallery`. "(ours)" marks rules of our own where the source gives none.
+Every task, with a sample of seed {seed}: what is asked, the exact answer, the gold trace drawn on photo and depth map,
+and the rule. Written by `make gallery`. "(ours)" marks rules of our own where the source gives none.
 
     sifthinker scenes --tasks NAME --n 1000 --seed 7 --out DIR
 

@@ -16,8 +16,8 @@ LAYERS = {
     for layer, names in {
         0: "errors geometry lookup",
         1: "trace depth sample",
-        2: "prompt normalize bfov floormap places answers mra graders grading hiou degrade records draw statistics curves "
-        "provenance",
+        2: "prompt normalize bfov floormap places answers mra graders grading hiou degrade records draw statistics "
+        "curves provenance",
         3: "rewards engines benchmarks scenes",
         4: "datagen training evaluate report think metrics outcomes figures runs tables",
         5: "cli serve demo catalog",
