@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .directions import SCHEMES
+from .directions import SCHEMES, Offset
 from .words import metres
 
 SCHEME = "around8"
@@ -25,7 +25,7 @@ MARGIN_DEG = SCHEMES[SCHEME].margin_deg
 TOO_NEAR = f"the direction is within {MARGIN_DEG} degrees of a border between two words"
 
 
-def direction(offset: ArrayLike) -> str | None:
+def direction(offset: Offset) -> str | None:
     """The word for an offset (right, down, forward) in metres; None near a border.
 
     >>> direction((1, 0, 0.1)), direction((-1, 0, -1)), direction((1, 0, 2))

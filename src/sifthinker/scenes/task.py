@@ -88,7 +88,8 @@ class Question:
         return self.answer if self.aim is None else self.aim
 
 
-MakeWorld = Callable[[Generator, str, "SceneConfig"], "World | str"]
+MakeWorld = Callable[[Generator, str, "SceneConfig"], Any]
+"""-> World | str. Any, because checkers do not take a cached property for a property of the protocol."""
 
 
 @dataclass(frozen=True, slots=True)

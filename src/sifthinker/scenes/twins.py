@@ -46,7 +46,7 @@ def variants(sample: Sample) -> tuple[Sample, ...]:
             f"sample {sample.id} of task {sample.meta.get('task')} has no mirror image with options in turn"
         )
     count, first = len(sample.choices), sample.meta["roles"]["turn"]
-    sides = (("", world), ("-flip", mirror_image(world)))
+    sides: list[tuple[str, Any]] = [("", world), ("-flip", mirror_image(world))]
     return tuple(
         asked(
             sample,

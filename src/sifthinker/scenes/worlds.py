@@ -22,7 +22,7 @@ from .story import Story
 from .task import World
 from .views import Views
 
-WORLDS: dict[str, Callable[[dict[str, Any]], World]] = {
+WORLDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "view": View.from_json,
     "views": Views.from_json,
     "seam": SeamView.from_json,
