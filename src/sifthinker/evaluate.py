@@ -21,7 +21,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from .benchmarks import Benchmark, Options, open_benchmark
+from .benchmarks import BENCHMARKS, Benchmark, Options, open_benchmark
 from .engines import Engine, Reply, Request, open_engine, request_for
 from .errors import InputError
 from .geometry import WHOLE
@@ -100,8 +100,8 @@ def evaluate(
     """
     out = Path(out)
     if data is not None:
-        if not isinstance(benchmark, str) or ":" in benchmark:
-            raise InputError(f"benchmark {benchmark} and --data {data}: the path is given twice; give it once")
+        if not isinstance(benchmark, str) or benchmark.rpartition(":")[2] not in BENCHMARKS:
+            raise InputError(f"benchmark {benchmark} with --data {data}: expected a plain name, or the path is given twice")
         benchmark = f"{benchmark}:{data}"
     options = Options(n, seed, None if images is None else Path(images))
     bench = open_benchmark(benchmark, options) if isinstance(benchmark, str) else benchmark
