@@ -101,7 +101,7 @@ def evaluate(
     out = Path(out)
     if data is not None:
         if not isinstance(benchmark, str) or benchmark.rpartition(":")[2] not in BENCHMARKS:
-            raise InputError(f"benchmark {benchmark} with --data {data}: expected a plain name, or the path is given twice")
+            raise InputError(f"benchmark {benchmark} with --data {data}: no name, or the path is given twice")
         benchmark = f"{benchmark}:{data}"
     options = Options(n, seed, None if images is None else Path(images))
     bench = open_benchmark(benchmark, options) if isinstance(benchmark, str) else benchmark
