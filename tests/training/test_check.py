@@ -44,7 +44,7 @@ def test_a_good_set_is_ready(made: tuple[Path, Path], tmp_path: Path) -> None:
 def test_a_config_is_read_as_its_stage_reads_it(made: tuple[Path, Path], tmp_path: Path) -> None:
     sft = check("tiny-sft", *flags(made, "--max-steps", "-1", "--num-train-epochs", "2"), out=tmp_path)
     assert sft["plan"] == {
-        "stage": "sft", "rows": 12, "prompts_per_step": 24, "rows_dropped_per_epoch": 0, "optimizer_steps": 2,
+        "stage": "sft", "rows": 12, "prompts_per_step": 32, "rows_dropped_per_epoch": 0, "optimizer_steps": 2,
     }  # fmt: skip
     assert sft["tokens"]["prompt"]["min"] > 0
     assert sft["tokens"]["completion"]["min"] > 0
