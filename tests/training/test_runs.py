@@ -7,13 +7,18 @@ import json
 import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from sifthinker.errors import InputError
+from sifthinker.errors import InputError, disk_full
+from sifthinker.prompt import prompt_hash
+from sifthinker.rewards import REWARDS
 from tests.conftest import REPOSITORY
 from tests.training import mini
 
@@ -27,6 +32,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def values_for(stage: str, made: tuple[Path, Path], out: Path, **more: Any) -> dict[str, Any]:
     return {**STAGES[stage], "data": str(made[0]), "model": str(made[1]), "out": str(out), **more}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def some_answers_are_partly_right() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(REWARDS, "answer", mini.partly_right)
+        yield
 
 
 def train(stage: str, values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,7 +67,7 @@ def unbroken(made: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.mark.parametrize("stage", STAGES)
 def test_training_changes_the_weights(stage: str, made: tuple[Path, Path], unbroken: dict) -> None:
     out, log = unbroken[stage]
-    assert [row["step"] for row in log] == [1, 2, 3, 4]
+    assert [row["step"] for row in log] == [1, 2, 3, 4, 5, 6]
     before, after = weights(made[1]), weights(out)
     assert sum(not torch.equal(before[name], after[name]) for name in before) > len(before) / 2
 
@@ -78,15 +90,136 @@ def test_killed_and_resumed_equals_unbroken(
     stage: str, made: tuple[Path, Path], unbroken: dict, tmp_path: Path
 ) -> None:
     values = values_for(stage, made, tmp_path / stage)
-    command = [sys.executable, "-m", "tests.training.mini", stage, json.dumps(values), "3"]
+    command = [sys.executable, "-m", "tests.training.mini", stage, json.dumps(values), "5"]
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'src'}"}
     killed = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr.decode()[-2000:]
     resumed = train(stage, {**values, "resume": True})
     expected = unbroken[stage][1]
-    assert [row["step"] for row in resumed] == [1, 2, 3, 4], "neither lost nor doubled"
+    assert [row["step"] for row in resumed] == [1, 2, 3, 4, 5, 6], "neither lost nor doubled"
     assert [row["loss"] for row in resumed] == [row["loss"] for row in expected]
     assert [row["grad_norm"] for row in resumed] == [row["grad_norm"] for row in expected]
+    if stage == "grpo":
+        paid = [row["rewards/progress/mean"] for row in expected]
+        assert paid[:3] == [0, 0, 0], "first visits"
+        assert min(paid[3:]) > 0, "second visits: a store that was not restored would pay nothing"
+        assert [row["rewards/progress/mean"] for row in resumed] == paid
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_says_where_it_comes_from(stage: str, made: tuple[Path, Path], unbroken: dict) -> None:
+    out = unbroken[stage][0]
+    record = json.loads((out / "training.json").read_text())
+    assert (record["stage"], record["seed"], record["prompt_hash"]) == (stage, 42, prompt_hash())
+    assert record["git_commit"]
+    assert record["config"]["model"] == str(made[1])
+    assert record["resolved"]["adam_beta2"] == 0.999, "TRL's defaults, too"
+    assert not (out / "cache").exists()
+    for folder in (out, out / "checkpoint-6"):
+        assert json.loads((folder / "sifthinker.json").read_text()) == {
+            "schema": 1, "prompt_hash": prompt_hash(), "max_pixels": 1024,
+        }  # fmt: skip
+        card = (folder / "README.md").read_text()
+        assert f"# Weights of `sifthinker {stage}`" in card
+        assert f"- trained from: {made[1]}" in card
+        assert f"- prompt hash: {prompt_hash()}" in card
+
+
+def test_a_model_used_otherwise_than_trained_is_announced(unbroken: dict) -> None:
+    from sifthinker.engines.local import LocalEngine
+
+    out = unbroken["sft"][0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LocalEngine(out)
+    with pytest.warns(UserWarning, match=r"was trained with max_pixels 1024 \(now 784\): expect worse replies"):
+        LocalEngine(out, max_pixels=784)
+    with pytest.warns(UserWarning, match=r"was trained with prompt abc \(now .*\), max_pixels 1024 \(now 784\)"):
+        compare(out, "abc", 784)
+
+
+def compare(model: Path, trained_with: str, max_pixels: int) -> None:
+    """Compare the stamp of `model` as if it had been trained with another prompt."""
+    from sifthinker.engines import stamp
+
+    with pytest.MonkeyPatch.context() as patch:
+        text = (model / stamp.STAMP).read_text().replace(prompt_hash(), trained_with)
+        patch.setattr(Path, "read_text", lambda _: text)
+        stamp.compare_stamp(model, max_pixels)
+
+
+def test_a_start_that_failed_does_not_block_the_next(made: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    mistakes = [
+        ({"data": str(tmp_path)}, "no data set here"),
+        ({"model": str(tmp_path / "none")}, "no such folder"),
+        ({"rewards": ["form", "fokus"]}, "did you mean 'focus'"),
+        ({"judge": "m@http://127.0.0.1:9/v1"}, "nobody answers"),
+        ({"judge": "m@http://127.0.0.1:9/v1", "rewards": ["form"]}, "answer must be among the rewards"),
+        ({"num_generations": 3}, "refuses these settings"),
+    ]
+    for mistake, message in mistakes:
+        with pytest.raises(InputError, match=message):
+            train("grpo", values_for("grpo", made, out, **mistake))
+        assert not (out / "training.json").exists()
+    # Killed before the first checkpoint: only a record, of settings that may be corrected now.
+    (out / "training.json").write_text('{"prompt_hash": "another", "config": {}}')
+    assert len(train("sft", values_for("sft", made, out, max_steps=1, save_strategy="no"))) == 1
+    with pytest.raises(InputError, match="already holds a run"):
+        train("sft", values_for("sft", made, out))
+
+
+def test_out_that_is_a_file_or_somebodys_model(made: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file; --out needs a folder"):
+        train("sft", values_for("sft", made, tmp_path / "file"))
+    with pytest.raises(InputError, match=r"holds a model but no training.json"):
+        train("sft", values_for("sft", made, made[1], resume=True))
+
+
+def test_shards_that_cannot_be_read(made: tuple[Path, Path], tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = (made[0] / "data-00000.parquet").read_bytes()
+    middle = bytearray(content)
+    middle[len(content) // 8 : len(content) // 2] = b"x" * (len(content) // 2 - len(content) // 8)
+    cases = {"cut": content[: len(content) // 2], "empty": b"", "damaged": bytes(middle)}
+    for name, damaged in cases.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data-00000.parquet").write_bytes(damaged)
+    (tmp_path / "foreign").mkdir()
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "foreign" / "data-00000.parquet")
+    messages = {"cut": "not a Parquet file", "empty": "not a Parquet file", "foreign": "not a data set of ours"}
+    for name in (*cases, "foreign"):
+        with pytest.raises(InputError, match=messages.get(name, "damaged")):
+            train("sft", values_for("sft", made, tmp_path / "out", data=str(tmp_path / name)))
+
+
+def test_rows_without_trace_are_no_warm_up(made: tuple[Path, Path], tmp_path: Path) -> None:
+    from sifthinker.records import ShardWriter, to_row
+
+    (tmp_path / "asked").mkdir()
+    with ShardWriter(tmp_path / "asked") as writer:
+        for sample, trace in mini.pairs(2):
+            writer.add(to_row(sample, trace if sample.id == "mini-0" else None, "mini", "test"))
+    with pytest.raises(InputError, match="1 rows have no completion to learn from"):
+        train("sft", values_for("sft", made, tmp_path / "out", data=str(tmp_path / "asked")))
+
+
+def test_a_resumed_run_asks_its_judge_nothing_again(tmp_path: Path) -> None:
+    import asyncio
+
+    pytest.importorskip("openai")
+    from sifthinker.training.grpo import _judge
+    from tests.openai_server import serve
+
+    (sample, trace), *_ = mini.pairs(1)
+    with serve(['{"score": 0.5}']) as server:
+        for _ in range(2):
+            with _judge(f"m@{server.url}", tmp_path / "run" / "judge.sqlite", always=True) as judge:
+                assert asyncio.run(judge.score([trace], [sample])) == [0.5]
+        assert sum("messages" in request for request in server.requests) == 1
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(made: tuple[Path, Path], unbroken: dict) -> None:
@@ -119,8 +252,29 @@ def test_adapter_is_continued_and_merged(made: tuple[Path, Path], tmp_path: Path
     changed = {name for name in base if not torch.allclose(base[name], merged[name], atol=1e-7)}
     assert changed
     assert not any("visual" in name for name in changed)
+    assert (tmp_path / "merged" / "sifthinker.json").read_text() == (tmp_path / "grpo" / "sifthinker.json").read_text()
+    assert "sifthinker grpo" in (tmp_path / "merged" / "README.md").read_text()
     with pytest.raises(InputError, match="no adapter here"):
         merge(made[1], tmp_path / "other")
+    with pytest.raises(InputError, match="not an empty folder"):
+        merge(tmp_path / "grpo", tmp_path / "merged")
+    with small_disk(tmp_path / "disk", "200k") as disk, pytest.raises(Exception) as full:
+        merge(tmp_path / "grpo", disk / "merged")
+    assert disk_full(full.value)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A real file system of that size; asserts that nothing is left on it in the end."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        yield folder
+        assert not list(folder.iterdir())
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_checkpoints_inside_a_window_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -139,6 +293,8 @@ def test_trl_still_has_the_methods_that_we_override() -> None:
     signatures = {
         "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
         "_tokenize_prompts": ["self", "prompts"],
+        "_get_train_sampler": ["self", "dataset"],
+        "_save": ["self", "output_dir", "state_dict"],
         "_save_checkpoint": ["self", "model", "trial"],
         "_load_optimizer_and_scheduler": ["self", "checkpoint"],
         "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],

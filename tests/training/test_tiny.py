@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sifthinker.prompt import instruction
-from sifthinker.training.tiny import TinyConfig, build_tiny, build_tokenizer
+from sifthinker.training.tiny import SPECIAL, TinyConfig, build_tiny, build_tokenizer
 
 CORPUS = ["What color is the cube?", "The cube is red.", "red"] * 3
 
@@ -22,7 +22,7 @@ def tokenizer():
 @given(text=st.text(max_size=80))
 def test_any_text_survives(tokenizer, text: str) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if not any(token in text for token in tokenizer.all_special_tokens):
+    if not any(token in text for token in SPECIAL):
         assert tokenizer.decode(ids, skip_special_tokens=True) == text
 
 

@@ -58,3 +58,14 @@ def test_the_store_reads_the_built_in_answer_and_no_other(monkeypatch: pytest.Mo
     assert store.previous("mini-0", 1) == 0.5
     _, store = gathered(monkeypatch, ["mc:answer", "form"], rows, 0)
     assert len(store) == 0, "a function of the user's that is called answer is not the accuracy"
+
+
+def test_the_order_of_an_epoch_does_not_depend_on_the_epochs_before() -> None:
+    from trl.trainer.utils import RepeatSampler
+
+    def order(epoch: int) -> list[int]:
+        return list(trl_adapter.EpochOrder(RepeatSampler(range(9), 2, seed=3), lambda: epoch))
+
+    assert order(1) == order(1) != order(0)
+    assert sorted(order(1)) == sorted([*range(9), *range(9)])
+    assert order(0) == list(RepeatSampler(range(9), 2, seed=3)), "the first epoch is TRL's"

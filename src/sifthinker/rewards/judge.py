@@ -274,6 +274,8 @@ class _Cache:
 
     def __init__(self, path: Path | None) -> None:
         try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None, check_same_thread=False)
             if path is not None:
                 self._db.execute("PRAGMA journal_mode=WAL")
@@ -281,7 +283,7 @@ class _Cache:
                 "CREATE TABLE IF NOT EXISTS scores "
                 "(key TEXT PRIMARY KEY, version TEXT, model TEXT, score REAL, raw TEXT)"
             )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise InputError(f"{path}: cannot be used as the judge's cache ({error}); give another file") from error
 
     def get(self, key: str) -> float | None:

@@ -1,19 +1,20 @@
 """The one file that knows TRL's shapes: the trainer subclasses of the warm-up and of GRPO-SIF.
 
 Written against TRL 1.16; `tests/training/test_runs.py` holds the signatures of the private methods used here
-(`_calculate_rewards`, `_tokenize_prompts`, `_save`, `_save_checkpoint`, `_load_optimizer_and_scheduler`,
-`_load_from_checkpoint`).
+(`_calculate_rewards`, `_get_train_sampler`, `_tokenize_prompts`, `_save`, `_save_checkpoint`,
+`_load_optimizer_and_scheduler`, `_load_from_checkpoint`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from peft import PeftModel
+from torch.utils.data import Sampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 
@@ -53,6 +54,27 @@ def clear_groups(rewards: torch.Tensor, ids: Sequence[str], columns: Sequence[in
     for row, sample_id in enumerate(ids):
         if sample_id in failed:
             rewards[row, list(columns)] = torch.nan
+
+
+class EpochOrder(Sampler[int]):
+    """TRL's sampler in an order that follows from seed and epoch alone.
+
+    TRL draws each epoch's order from one generator, which a resumed run starts anew: in a later epoch it would go
+    through the order of the first, and train on some samples twice and on others not at all.
+
+    epoch: tells the current epoch, from 0.
+    """
+
+    def __init__(self, sampler: Any, epoch: Callable[[], int]) -> None:
+        self.sampler, self.epoch = sampler, epoch
+
+    def __iter__(self) -> Iterator[int]:
+        if self.sampler.shuffle:
+            self.sampler.generator.manual_seed(self.sampler.seed + self.epoch())
+        return iter(self.sampler)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
 
 
 class _OurFolders:
@@ -103,6 +125,9 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         ids, images, fields = super()._tokenize_prompts(prompts)
         # TRL marks questions in words by None among lists of pictures, which processors do not take.
         return ids, images and [pictures or [] for pictures in images], fields
+
+    def _get_train_sampler(self, dataset: Any = None) -> EpochOrder:
+        return EpochOrder(super()._get_train_sampler(dataset), lambda: int((self.state.epoch or 0) + 1e-6))
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
