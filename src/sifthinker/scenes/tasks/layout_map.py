@@ -237,7 +237,8 @@ def from_map(task: str, names: Mapping[str, str], floor: FloorMap) -> str | None
     if task == "layout_size":
         return metres(on[names["target"]].size[SIDES[names["side"]]])
     places = [(*on[names[role]].center, 0.0) for role in ("stand", "facing", "target")]
-    return around.direction(facing(*places))
+    # Without a margin: rounding can carry a place that far.
+    return around.AROUND[round(around.bearing_deg(facing(*places)) / 45) % 8]
 
 
 def _over(*words: str) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ VISIBLE = 0.1
 """Least visible fraction of what is asked about."""
 TURN_DEG = (15.0, 165.0)
 """The way from one object to another is clearly to one side: so many degrees, at least and at most."""
+STEADY = (0.4, 0.6)
+"""What is said of a median distance also holds for these quantiles: a few pixels more or less change nothing."""
 NEARER = 0.15
 """Distances of two objects differ by at least this share of the smaller one (the source's filter)."""
 BANDS_M, BAND_MARGIN_M = (1.6, 2.0, 2.6), 0.08
@@ -75,9 +77,10 @@ def said(yaw_deg: float) -> str:
     return f"{abs(yaw_deg):.0f} degrees to the {'right' if yaw_deg >= 0 else 'left'}"
 
 
-def _reach(view: View, thing: int) -> float:
-    """Median distance from the camera of the object's visible pixels, metres."""
-    return float(np.median(view.depth.values[view.instances == thing]))
+def _reach(view: View, thing: int) -> tuple[float, float, float]:
+    """Median distance from the camera of the object's visible pixels, metres, between the quantiles of `STEADY`."""
+    low, middle, high = np.quantile(view.depth.values[view.instances == thing], (STEADY[0], 0.5, STEADY[1]))
+    return float(low), float(middle), float(high)
 
 
 def _each(view: View) -> Iterator[Roles]:
@@ -179,10 +182,11 @@ def _observer_distance(view: View, roles: Roles) -> Question | str:
     thing = roles["target"]
     if why := _refused(view, thing):
         return why
-    away, what = _reach(view, thing), the(view.scene, thing)
-    if min(abs(away - border) for border in BANDS_M) < BAND_MARGIN_M:
+    (low, away, high), what = _reach(view, thing), the(view.scene, thing)
+    bands = {int(np.searchsorted(BANDS_M, d)) for d in (low - BAND_MARGIN_M, high + BAND_MARGIN_M)}
+    if len(bands) > 1:
         return f"the distance is within {BAND_MARGIN_M} m of the border of a band"
-    answer = BANDS[int(np.searchsorted(BANDS_M, away))]
+    answer = BANDS[bands.pop()]
     return Question(
         f"How far is {what} from the camera?",
         answer,
@@ -202,10 +206,11 @@ def _relative_3d(view: View, roles: Roles) -> Question | str:
     if why := _refused(view, a, b):
         return why
     first, second = the(view.scene, a), the(view.scene, b)
-    way, (near, far) = wrapped(yaw_of(view, b) - yaw_of(view, a)), (_reach(view, a), _reach(view, b))
+    way, one, other = wrapped(yaw_of(view, b) - yaw_of(view, a)), _reach(view, a), _reach(view, b)
+    near, far = one[1], other[1]
     if not TURN_DEG[0] <= abs(way) <= TURN_DEG[1]:
         return f"they are not {TURN_DEG[0]} to {TURN_DEG[1]} degrees apart"
-    if max(near, far) < (1 + NEARER) * min(near, far):
+    if max(near, far) < (1 + NEARER) * min(near, far) or max(one[0], other[0]) <= min(one[2], other[2]):
         return f"their distances differ by less than {NEARER:.0%}"
     side, depth = "right" if way > 0 else "left", "farther" if far > near else "nearer"
     answer = f"{side} and {depth}"
@@ -275,7 +280,7 @@ TASKS: dict[str, Task] = {
     ),
     "pano_observer_distance": Task(
         "in which of four bands of distance an object is",
-        f"{_CLEAR}Median distance of its visible pixels, none within {BAND_MARGIN_M} m of a border.",
+        f"{_CLEAR}Median distance of its visible pixels; the middle fifth is {BAND_MARGIN_M} m or more from a border.",
         "distance",
         SYSTEM,
         "choice",
@@ -286,7 +291,8 @@ TASKS: dict[str, Task] = {
     ),
     "pano_relative_3d": Task(
         "whether an object is left or right of another, and nearer or farther",
-        f"{_CLEAR}{_SIDES}Median distances of visible pixels differ by {NEARER:.0%} or more.",
+        f"{_CLEAR}{_SIDES}Median distances of visible pixels differ by {NEARER:.0%} or more, the middle fifths do not "
+        "overlap.",
         "relation",
         SYSTEM,
         "choice",
