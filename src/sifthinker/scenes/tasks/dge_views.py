@@ -107,17 +107,19 @@ def _amid(rng: Generator, stage: Stage, scene: Scene, size: Size) -> Iterator[Ca
     seen = rng.permuted(np.tile(np.arange(len(things)), (POSES, 1)), axis=1)[:, :SHARED]
     ahead = things[seen].mean(axis=1) - spots
     ahead[:, 2] = -drop * np.hypot(ahead[:, 0], ahead[:, 1])
+    lens = rng.uniform(60, 80, POSES)
+    forward = ahead / np.linalg.norm(ahead, axis=1, keepdims=True)
+    right = np.stack([forward[:, 1], -forward[:, 0], np.zeros(POSES)], axis=1)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    axes = np.stack([right, np.cross(forward, right), forward], axis=1)
     corners = np.concatenate([o.corners() for o in scene.objects])
-    # Most poses fail at this rough test, which is cheap: things are within 40 degrees of the gaze.
-    offsets = things - spots[:, None]
-    along = (offsets * ahead[:, None]).sum(axis=2) / np.linalg.norm(ahead, axis=1, keepdims=True)
-    hopeful = (along > 0.76 * np.linalg.norm(offsets, axis=2)).sum(axis=1) >= SHARED
-    for spot, way in zip(spots[hopeful], ahead[hopeful], strict=True):
-        camera = tidy(Camera.look_at(spot, spot + way, round(rng.uniform(60, 80), 2)))
-        shares = camera.project(corners, size) / size
-        inside = ((shares >= 0) & (shares <= 1)).all(axis=1).reshape(-1, 8).all(axis=1)
-        if inside.sum() >= SHARED:
-            yield camera
+    # All poses at once: most of them fail.
+    x, y, z = np.moveaxis(np.einsum("pij,pcj->pci", axes, corners - spots[:, None]), -1, 0)
+    reach = z * np.tan(np.radians(lens) / 2)[:, None] * 0.97
+    inside = (z > 0.1) & (np.abs(x) < reach) & (np.abs(y) < reach * size[1] / size[0])
+    seen_whole = inside.reshape(POSES, -1, 8).all(axis=2).sum(axis=1)
+    for pose in np.flatnonzero(seen_whole >= SHARED):
+        yield tidy(Camera.look_at(spots[pose], spots[pose] + ahead[pose], round(lens[pose], 2)))
 
 
 def two_looking(rng: Generator, stage: Stage, aim: str) -> Cameras:
