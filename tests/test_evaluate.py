@@ -18,7 +18,7 @@ from PIL import Image
 from sifthinker import evaluate as evaluation
 from sifthinker.benchmarks import Options, Score
 from sifthinker.benchmarks.words import score_words
-from sifthinker.depth import DepthMap
+from sifthinker.depth import DepthMap, write_depth
 from sifthinker.engines import Reply, Request, ScriptedEngine
 from sifthinker.errors import InputError
 from sifthinker.evaluate import evaluate
@@ -448,3 +448,31 @@ def test_killed_run_loses_and_doubles_nothing(tmp_path: Path) -> None:
     assert result["n"] == 40
     assert [i["item_id"] for i in read_run(tmp_path)[1]] == [s.id for s in bench.samples]
     assert path.read_bytes().count(b"\n") == 40
+
+
+def test_photos_get_depth_maps_from_elsewhere(tmp_path):
+    item = tmp_path / "blink" / "val_Relative_Depth_1"
+    item.mkdir(parents=True)
+    Image.new("RGB", (64, 48), "gray").save(item / "image.png")
+    request = {"query": "Which is closer? Select from the following choices.\n(A) A\n(B) B", "answer": "(A)"}
+    (item / "request.json").write_text(json.dumps(request))
+    maps = tmp_path / "depth"
+    maps.mkdir()
+    write_depth(DepthMap(np.tile(np.linspace(0, 1, 64), (48, 1))), maps / "image.png")
+    asked = []
+
+    def answer(request):
+        asked.append(len(request.images))
+        return "<answer>A</answer>"
+
+    benchmark = f"blink:{tmp_path / 'blink'}"
+    versions = set()
+    for number, depth in enumerate(("source", str(maps))):
+        out = tmp_path / str(number)
+        evaluate(ScriptedEngine(answer), benchmark, out, depth=depth)
+        versions.add(evaluation.score(out)["version"])
+    assert asked == [1, 2]
+    assert len(versions) == 2
+    (maps / "image.png").unlink()
+    with pytest.raises(InputError, match="no depth file for image"):
+        evaluate(ScriptedEngine(answer), benchmark, tmp_path / "3", depth=str(maps))

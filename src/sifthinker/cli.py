@@ -249,6 +249,9 @@ def evaluate(
     seed: Seed = 0,
     data: Annotated[Path | None, typer.Option(help="Path of the benchmark, if not given behind its name.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
+    depth: Annotated[
+        str, typer.Option(help="source (what the benchmark has), none, a folder, or a depth model.")
+    ] = "source",
     batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")] = 1024,
     temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 is greedy.")] = 0.0,
@@ -264,8 +267,9 @@ def evaluate(
     from .tables import summary
 
     result = evaluate(
-        model, benchmark, out, limit=limit, n=n, seed=seed, data=data, images=images, batch_size=batch_size,
-        max_tokens=max_tokens, temperature=temperature, max_pixels=max_pixels, resume=resume, allow_failed=allow_failed,
+        model, benchmark, out, limit=limit, n=n, seed=seed, data=data, images=images, depth=depth,
+        batch_size=batch_size, max_tokens=max_tokens,
+        temperature=temperature, max_pixels=max_pixels, resume=resume, allow_failed=allow_failed,
     )  # fmt: skip
     _print(result, as_json, summary(result))
     if result["n_failed"] and not allow_failed:

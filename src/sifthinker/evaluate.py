@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +21,9 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from .benchmarks import BENCHMARKS, Benchmark, Options, open_benchmark
+from .benchmarks import BENCHMARKS, Benchmark, Options, Score, open_benchmark
+from .datagen.depths import depth_adder
+from .datagen.files import RowError
 from .engines import Engine, Reply, Request, open_engine, request_for
 from .errors import InputError
 from .geometry import WHOLE
@@ -48,6 +50,7 @@ from .runs import (
     start_run,
 )
 from .sample import Sample
+from .trace import Trace
 
 __all__ = ["compare", "evaluate", "score"]
 
@@ -80,6 +83,7 @@ def evaluate(
     seed: int = 0,
     data: str | Path | None = None,
     images: str | Path | None = None,
+    depth: str = "source",
     batch_size: int = 32,
     max_tokens: int = 1024,
     temperature: float = 0.0,
@@ -92,7 +96,7 @@ def evaluate(
     model: what `--model` takes, or an open engine. benchmark: NAME[:PATH], or a benchmark.
     limit: take the first so many items. n, seed: of generated benchmarks; seed also goes to the sampler.
     data: the benchmark's path, in place of the one behind its name. images: folder of the photos of benchmarks that
-    only name them.
+    only name them. depth: what the benchmark has (`source`), `none`, a folder of depth files, or a depth model.
     resume: keep the replies in `out`; without, they are dropped and asked again.
     allow_failed: whether the metrics count as `ok` although some requests failed.
 
@@ -103,20 +107,20 @@ def evaluate(
         if not isinstance(benchmark, str) or benchmark.rpartition(":")[2] not in BENCHMARKS:
             raise InputError(f"benchmark {benchmark} with --data {data}: no name, or the path is given twice")
         benchmark = f"{benchmark}:{data}"
-    options = Options(n, seed, None if images is None else Path(images))
-    bench = open_benchmark(benchmark, options) if isinstance(benchmark, str) else benchmark
     config = {
         "model": model if isinstance(model, str) else model.model_id,
-        "benchmark": benchmark if isinstance(benchmark, str) else bench.name,
+        "benchmark": benchmark if isinstance(benchmark, str) else benchmark.name,
         "n": n,
         "seed": seed,
         "images": None if images is None else str(images),
+        "depth": depth,
         "limit": limit,
         "batch_size": batch_size,
         "max_tokens": max_tokens,
         "temperature": temperature,
         "max_pixels": max_pixels,
     }
+    bench = _benchmark(config, benchmark)
     if (out / RUN).exists() and not resume:
         clear_run(out)
     with _opened(model, max_pixels) as engine:
@@ -148,8 +152,7 @@ def score(run_dir: str | Path) -> dict[str, Any]:
     if run["prompt_hash"] != prompt_hash() and any(i["raw_reply"] is not None for i in items):
         tqdm.write(f"{out}: its replies were given to another prompt ({run['prompt_hash']}, now {prompt_hash()})")
     config = run["config"]
-    options = Options(config["n"], config["seed"], Path(config["images"]) if config["images"] else None)
-    bench = open_benchmark(config["benchmark"], options)
+    bench = _benchmark(config, config["benchmark"])
     if bench.version != run["version"]:
         raise InputError(f"{out}: benchmark {bench.name} was {run['version']}, is now {bench.version}; evaluate anew")
     left = {item["item_id"]: item for item in items}
@@ -201,6 +204,49 @@ def compare(run_a: str | Path, run_b: str | Path, force: bool = False) -> dict[s
         "warnings": warnings,
         **compare_items(a, b),
     }
+
+
+# --- the benchmark ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _WithDepth:
+    """A benchmark whose photos get depth maps from elsewhere, as data sets do (`--depth` of `build`)."""
+
+    inner: Benchmark
+    depth: str
+    add: Callable[[Sample], Sample]
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def version(self) -> str:
+        return f"{self.inner.version}+depth-{self.depth}"
+
+    @property
+    def n(self) -> int | None:
+        return self.inner.n
+
+    def load(self) -> Iterator[Sample]:
+        """One sample at a time. Raises `InputError` for a photo without a depth map."""
+        for sample in self.inner.load():
+            try:
+                yield sample if sample.image is None else self.add(sample)
+            except RowError as error:
+                raise InputError(f"{sample.id}: {error.detail}") from error
+
+    def score(self, trace: Trace, sample: Sample) -> Score:
+        return self.inner.score(trace, sample)
+
+
+def _benchmark(config: dict[str, Any], benchmark: str | Benchmark) -> Benchmark:
+    """The benchmark of a run, with the depth maps that it asks for."""
+    options = Options(config["n"], config["seed"], Path(config["images"]) if config["images"] else None)
+    bench = open_benchmark(benchmark, options) if isinstance(benchmark, str) else benchmark
+    depth = config.get("depth", "source")
+    return bench if depth == "source" else _WithDepth(bench, depth, depth_adder(depth, None))
 
 
 # --- asking -------------------------------------------------------------------------------------------------------

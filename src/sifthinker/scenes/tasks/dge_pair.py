@@ -52,6 +52,9 @@ LONGER = 1.2
 REGION_M = 2.5
 """The anchors of a region are at most this far apart, metres."""
 BELOW = ("down-front", "down-left", "down-right", "down-back")
+"""Directions that samples take in turn for things on the floor, besides those that are level."""
+REGIONS = ("left", "right", "front-left", "front", "front-right", *BELOW)
+"""The same for regions; few scenes have two things level behind a camera and two before it."""
 
 
 def _views(views: Views) -> tuple[str, str]:
@@ -398,7 +401,7 @@ TASKS: dict[str, Task] = {
         "where a region that one view shows is relative to the camera of the other",
         f"As in dge_position_cam_obj, to the middle of two anchors' centers, {REGION_M} m apart at most. {HOLDS}",
         "camera", OURS, "direction", amid_views(_has_region, 4), _regions, _cam_reg,
-        aims=lambda most: (*DIRECTIONS[:8], *BELOW),
+        aims=lambda most: REGIONS,
     ),
     "dge_motion_camera": Task(
         "how the camera moved from one view to the other",
