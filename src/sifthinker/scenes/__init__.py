@@ -1,6 +1,6 @@
 """Worlds that are known exactly: pictures, depth and boxes, and questions whose answers are computed, not guessed.
 
-    model       Scene, SceneObject, Room, Light, Camera: frozen values, JSON round trip; mirrored, rotated, scaled scenes
+    model       Scene, SceneObject, Room, Light, Camera: frozen values, JSON round trip; mirror, turn and scale
     shapes      the unit mesh of each shape; compound ones are in parts, furniture, street
     layout      random scenes: who stands where, seen from where
     render      scene + camera -> View: RGB, metric depth, instance masks, boxes, visible fractions
