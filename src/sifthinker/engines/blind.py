@@ -20,7 +20,7 @@ from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES, Family
 from ..sample import Sample
 from .engine import Reply, Request
 
-LEARN = 150
+LEARN = 100
 """Questions from which the constant of a task is learned."""
 SEED = 0
 """Seed of these questions: a training seed, far from those that are held out."""
