@@ -116,6 +116,7 @@ def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: 
     cases = [
         (_think(tmp_path / "gone.png", *with_model), "no such"),
         (_think(torn, *with_model), "truncated"),
+        (_think(tmp_path, *with_model), "is a folder"),
         (_think(deep, *with_model), "depth map, not a photo"),
         (_think(photo, "--model", scripted, "--depth", str(small), "--depth-encoding", "mm", *out), "10x10"),
         (_think(photo, "--model", scripted, "--depth", str(deep), *out), "name the encoding"),
@@ -234,3 +235,8 @@ def test_help_of_training_lists_the_fields(capsys) -> None:
         out = capsys.readouterr().out
         assert "max_pixels     Pixels of one picture at most" in out
         assert f"Every field of TRL's {trl} is taken" in out
+
+
+def test_no_command_shows_the_help(capsys) -> None:
+    assert cli.run([]) == 0
+    assert "Commands:" in capsys.readouterr().out

@@ -65,7 +65,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line `arguments` and return the exit code."""
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments or ["--help"], standalone_mode=False)
     except InputError as error:
         return _fail(2, str(error))
     except SifError as error:

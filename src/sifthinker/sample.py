@@ -81,5 +81,7 @@ def open_photo(source: Image.Image | str | Path | bytes) -> Image.Image:
         return ImageOps.exif_transpose(image).convert("RGB")
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such image file") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{name}: is a folder, not an image file") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{name}: cannot be read as an image ({error}); the file may be truncated") from error
