@@ -2,8 +2,11 @@
 
 questions_per_second: samples with gold traces, all tasks, at 128x128 on `cores` processes (start-up left out).
 scenes_per_second: scenes drawn and rendered (RGB, depth, masks, boxes, visible fractions) by as many processes.
+scenes_per_cpu_second: the same for one process that has a core to itself, whatever else runs on the machine.
 frames_one_core: milliseconds of CPU a frame, against visible fractions by casting each object alone in a frame of its
 own, and against sampling every pixel four times; all measured in one run on the same scenes.
+pools_one_core: milliseconds of CPU to draw and to render a scene of each pool at 128x128.
+photo_s: seconds of CPU of one photo at 128x128; null without mitsuba.
 """
 
 import argparse
@@ -21,16 +24,18 @@ import numpy as np
 from sifthinker.scenes.generate import generate
 from sifthinker.scenes.layout import Plan, sample_scene
 from sifthinker.scenes.model import Scene
+from sifthinker.scenes.photoreal import render_photo
 from sifthinker.scenes.render import render
+from sifthinker.scenes.shapes import POOLS
 
 RESULTS = Path(__file__).parent / "results" / "scenes.json"
 
 
-def scenes(count: int, size: tuple[int, int], seed: int = 0) -> list[Scene]:
+def scenes(count: int, size: tuple[int, int], seed: int = 0, pool: str = "solids") -> list[Scene]:
     rng = np.random.default_rng(seed)
     found: list[Scene] = []
     while len(found) < count:
-        made = sample_scene(rng, Plan(int(rng.integers(1, 4))), size)
+        made = sample_scene(rng, Plan(int(rng.integers(1, 4)), pool=pool), size)
         if isinstance(made, Scene):
             found.append(made)
     return found
@@ -58,19 +63,44 @@ def milliseconds(work, items) -> float:
     return min(rounds)
 
 
-def draw_and_render(seed: int) -> int:
-    size = (128, 128)
+def pools(size: tuple[int, int]) -> dict[str, dict[str, float]]:
+    """Milliseconds of CPU to draw and to render a scene of each pool."""
+    found = {}
+    for pool in POOLS:
+        made = scenes(30, size, pool=pool)
+        _ = [render(s, size).image for s in made[:10]]
+        drawing = milliseconds(lambda seed, pool=pool: scenes(10, size, seed, pool), [0, 1]) / 10
+        rendering = milliseconds(lambda s: render(s, size).image, made)
+        found[pool] = {"draw_ms": round(drawing, 2), "render_ms": round(rendering, 2)}
+    return found
+
+
+def photo(size: tuple[int, int]) -> float | None:
+    """Seconds of CPU of one photo of a furnished room."""
+    try:
+        import mitsuba  # noqa: F401
+    except ImportError:
+        return None
+    made = scenes(2, size, pool="furniture")
+    render_photo(made[0], (16, 16), samples=1)
+    return round(milliseconds(lambda s: render_photo(s, size), made) / 1e3, 2)
+
+
+def draw_and_render(seed: int) -> tuple[int, float]:
+    """Scenes made, and the seconds of CPU that they took."""
+    size, start = (128, 128), time.process_time()
     for made in scenes(25, size, seed):
         _ = render(made, size).image
-    return 25
+    return 25, time.process_time() - start
 
 
-def rate_scenes(cores: int, count: int) -> float:
+def rate_scenes(cores: int, count: int) -> tuple[float, float]:
+    """Scenes a second of all processes together, and for each second of CPU."""
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
         list(pool.map(draw_and_render, range(2 * cores)))
         start = time.perf_counter()
-        made = sum(pool.map(draw_and_render, range(100, 100 + count // 25)))
-        return made / (time.perf_counter() - start)
+        made, cpu = zip(*pool.map(draw_and_render, range(100, 100 + count // 25)), strict=True)
+        return sum(made) / (time.perf_counter() - start), sum(made) / sum(cpu)
 
 
 def rate_questions(cores: int, count: int) -> float:
@@ -105,12 +135,16 @@ def main() -> None:
             "every_pixel_four_times_ms": round(full, 2),
             "ratio_four_times": round(full / ours, 2),
         }
+    rate, cpu_rate = rate_scenes(options.cores, options.count)
     result = {
-        "scenes_per_second": round(rate_scenes(options.cores, options.count), 1),
+        "scenes_per_second": round(rate, 1),
         "questions_per_second": round(rate_questions(options.cores, options.count), 1),
         "cores": options.cores,
+        "scenes_per_cpu_second": round(cpu_rate, 1),
         "size": [128, 128],
         "frames_one_core": frames,
+        "pools_one_core": pools((128, 128)),
+        "photo_s": photo((128, 128)),
         "command": f"OMP_NUM_THREADS=1 python bench/scenes.py --cores {options.cores} --count {options.count}",
         "load_before": round(load, 2),
         "python": platform.python_version(),

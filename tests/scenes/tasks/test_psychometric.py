@@ -63,7 +63,7 @@ def rotations_of(a, b):
 @pytest.mark.parametrize("name", SOLIDS)
 def test_exactly_one_option_is_a_rotation(made, name):
     assert len(GROUP) == 24
-    for sample, _ in made[name]:
+    for number, (sample, _) in enumerate(made[name]):
         reference, *options = world_from_json(sample.meta["world"]).solids
         fits = [rotations_of(option.cubes, reference.cubes) for option in options]
         assert fits[answer_index(sample)] == 1
@@ -73,7 +73,8 @@ def test_exactly_one_option_is_a_rotation(made, name):
         assert rotations_of(mirror, reference.cubes) == 0
         mirrors = [rotations_of(option.cubes, mirror) for option in options]
         assert sum(mirrors) == (1 if name.endswith("easy") else 2)
-        if len(signature(reference)) > 3:
+        # Volumes take long: every tenth solid of a long run.
+        if number % (1 + N // 100) == 0 and len(signature(reference)) > 3:
             same = [signature(option) == signature(reference) for option in options]
             assert same[answer_index(sample)]
             assert np.allclose(np.linalg.det([s.turn for s in options]), 1, atol=1e-4)

@@ -191,7 +191,8 @@ def _within(rng: Generator, side: int, base: Corners) -> Pair | None:
 
 
 def _equals(rng: Generator, side: int, base: Corners) -> Pair | None:
-    start = int(rng.integers(len(base)))
+    """The same corners from another one on, so that lists of corners do not give it away."""
+    start = int(rng.integers(1, len(base)))
     return base, base[start:] + base[:start]
 
 
