@@ -32,11 +32,26 @@ from .render import View, render
 
 CLEAR_M = 0.32
 """Depths and distances of objects that are compared differ by more than this, metres."""
-TRIES = 12
+TRIES, SCENES = 12, 8
 
 
 def hidden(rng: Generator, asks: str, shows: str, size: Size) -> Doubt | str:
     """A block that hides an object whose color ("color") or whose place in depth ("nearer") is asked for."""
+    why = ""
+    for _ in range(SCENES):
+        arranged = _arranged(rng, asks, size)
+        if not isinstance(arranged, str):
+            return _proven(rng, *arranged, shows, size)
+        why = arranged
+    return why
+
+
+Arranged = tuple[Scene, SceneObject, int, SceneObject]
+"""A scene with a hidden object, the block before it, the object's index, and its twin in the second world."""
+
+
+def _arranged(rng: Generator, asks: str, size: Size) -> Arranged | str:
+    """Objects and a block, by their places alone; or why they do not fit."""
     scene = sample_scene(rng, Plan(int(rng.integers(2, 4)), same_shape=False, same_color=False), size)
     if isinstance(scene, str):
         return scene
@@ -55,31 +70,37 @@ def hidden(rng: Generator, asks: str, shows: str, size: Size) -> Doubt | str:
         return "no block fits between the camera and an object"
     things = _with(scene.objects, target, small)
     if asks == "color":
-        twin = replace(small, color=colors[1], rgb=COLORS[colors[1]])
-    else:
-        low = math.dist(camera.position[:2], block.position[:2]) + _radius(block) + _radius(small) + GAP_M
-        twin = _at(small, camera, low + rng.uniform(0.0, 0.15))
-        things = _between(rng, things, target, twin, block, camera)
-        if things is None:
-            return "no place for another object between the two places behind the block"
-        if rng.random() < 0.5:
-            things, twin = _with(things, target, twin), small
-    challenged = replace(scene, objects=(*things, block))
-    other = replace(scene, objects=(*_with(things, target, twin), block))
+        return replace(scene, objects=things), block, target, replace(small, color=colors[1], rgb=COLORS[colors[1]])
+    low = math.dist(camera.position[:2], block.position[:2]) + _radius(block) + _radius(small) + GAP_M
+    near = _at(small, camera, low + rng.uniform(0.0, 0.15))
+    things = _between(rng, things, target, near, block, camera)
+    if things is None:
+        return "no place for another object between the two places behind the block"
+    if rng.random() < 0.5:
+        return replace(scene, objects=_with(things, target, near)), block, target, small
+    return replace(scene, objects=things), block, target, near
+
+
+def _proven(
+    rng: Generator, scene: Scene, block: SceneObject, target: int, twin: SceneObject, shows: str, size: Size
+) -> Doubt | str:
+    """The world, if pictures show what places promise."""
+    challenged = replace(scene, objects=(*scene.objects, block))
+    other = replace(scene, objects=(*_with(scene.objects, target, twin), block))
     view = render(challenged, size)
     if view.visible[target] > HIDDEN:
         return "the block does not hide the object"
     if not same_picture(view, render(other, size)):
         return "the second world does not give the same picture"
-    aside = _set_aside(rng, replace(scene, objects=things), block, size)
+    aside = _set_aside(rng, scene, block, size)
     if aside is None:
         return "no place for the block beside the objects"
     if shows == "views":
         cameras = _around(rng, challenged, target, size)
         if cameras is None:
             return "no view from the side shows the object"
-        challenged, other = (replace(world, cameras=(camera, *cameras)) for world in (challenged, other))
-    return Doubt("occluded", replace(scene, objects=(*things, aside)), challenged, other, shows, size)
+        challenged, other = (replace(w, cameras=(*w.cameras, *cameras)) for w in (challenged, other))
+    return Doubt("occluded", replace(scene, objects=(*scene.objects, aside)), challenged, other, shows, size)
 
 
 def _with(objects: Sequence[SceneObject], index: int, thing: SceneObject) -> tuple[SceneObject, ...]:

@@ -66,7 +66,8 @@ def test_questions(task):
         return max(number(answer) / number(gold), number(gold) / number(answer)) < 2
 
     print(f"{task}: best constant length {best_constant(lengths, success):.3f}")
-    assert within_chance(aims, 4)
+    assert within_chance(aims, 12)
+    assert within_chance(Counter(aim.split(",")[0] for aim in aims.elements()), 4)
 
 
 def test_twins(asked):

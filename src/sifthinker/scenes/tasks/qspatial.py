@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 
 import numpy as np
+from numpy.random import Generator
 
 from ...normalize import METRES
+from ..layout import Plan
 from ..model import Floats, Scene
 from ..render import View
 from ..task import Question, Roles, Task
 from ..words import metres, the
-from .dge_rules import indoors, suited_view, unfit
+from .dge_rules import bin_of, bins, indoors, suited_view, unfit
 
 SYSTEM = "Q-Spatial Bench (ours)"
 DELTA = 2.0
@@ -24,6 +26,14 @@ DELTA = 2.0
 LEAST_M = 0.15
 """Shorter lengths are not asked for, metres: a small error would be a large ratio."""
 
+BORDERS_M = {
+    "width": (0.36, 1.2),
+    "height": (0.35, 1.1),
+    "horizontal": (0.8, 2.7),
+    "vertical": (0.26, 0.85),
+    "direct": (0.8, 2.7),
+}
+"""Borders of the lengths that samples take in turn."""
 UNITS = {"m": ("meters", 2), "cm": ("centimeters", 0), "ft": ("feet", 2), "in": ("inches", 1)}
 """Each unit in words, and the decimals of answers."""
 
@@ -98,21 +108,20 @@ def _task(kind: str) -> Task:
         names = [the(view.scene, i) for i in things]
         answer, both = in_unit(value, unit), " and ".join(names)
         of = "between" if count == 2 else "of"
-        sizes = (f"{n.capitalize()} measures {_sides(view.scene, i)}." for n, i in zip(names, things, strict=True))
-        spots = (f"The center of {n} is at {_spot(view.scene, i)}." for n, i in zip(names, things, strict=True))
         facts = (
-            *(sizes if kind in ("width", "height", "vertical") else spots),
+            *(_known(view.scene, kind, n, i) for n, i in zip(names, things, strict=True)),
             f"The {called} {of} {both} is {metres(value)}.",
             f"In {UNITS[unit][0]} that is {answer}.",
         )
         return Question(
             f"{text.format(*names)}, in {UNITS[unit][0]}?",
             answer, things, both, f"The {called} is about {answer}.",
-            facts=facts, unit=unit, aim=unit, grader="ratio", given={"delta": DELTA},
+            facts=facts, unit=unit, aim=_aim(kind, unit, value), grader="ratio", given={"delta": DELTA},
         )  # fmt: skip
 
     def fits(scene: Scene, aim: str) -> bool:
-        return any(length(scene, t) >= LEAST_M for t in combinations(range(len(scene.objects)), count))
+        lengths = (length(scene, t) for t in combinations(range(len(scene.objects)), count))
+        return any(value >= LEAST_M and aim.endswith(_aim(kind, "", value)) for value in lengths)
 
     return Task(
         f"the {called} {'of an object' if count == 1 else 'between two objects'}, in a given unit",
@@ -121,21 +130,33 @@ def _task(kind: str) -> Task:
         "size" if count == 1 else "distance",
         SYSTEM,
         "number",
-        suited_view(fits, indoors, count),
+        suited_view(fits, _tables, max(count, 2)),
         roles,
         ask,
-        aims=lambda most: tuple(UNITS),
+        aims=lambda most: tuple(f"{unit}, {part}" for part in bins(BORDERS_M[kind]) for unit in UNITS),
     )
 
 
-def _sides(scene: Scene, index: int) -> str:
+def _aim(kind: str, unit: str, value: float) -> str:
+    return f"{unit}, {bin_of(value, BORDERS_M[kind])}"
+
+
+def _tables(rng: Generator, aim: str, low: int, high: int) -> Plan:
+    """Solids, furniture, or furniture with small things on it, so that lengths differ by more than a guess may."""
+    if rng.random() < 0.5:
+        return indoors(rng, aim, low, high)
+    return Plan(int(rng.integers(low, high + 1)), pool="furniture", on_top=True)
+
+
+def _known(scene: Scene, kind: str, who: str, index: int) -> str:
+    """What a kind of question rests on, as a sentence about one thing."""
     x, y, z = scene.objects[index].size
-    return f"{metres(max(x, y))} by {metres(min(x, y))}, and is {metres(z)} tall"
-
-
-def _spot(scene: Scene, index: int) -> str:
+    if kind in ("width", "height"):
+        return f"{who.capitalize()} measures {metres(max(x, y))} by {metres(min(x, y))}, and is {metres(z)} tall."
+    if kind == "vertical":
+        return f"The top of {who} is {metres(_top(scene, index))} above the floor."
     x, y, z = scene.objects[index].position
-    return f"({x:.2f}, {y:.2f}) m on the floor, {metres(z)} high"
+    return f"The center of {who} is above ({x:.2f}, {y:.2f}) m on the floor, {metres(z)} high."
 
 
 TASKS: dict[str, Task] = {f"qspatial_{kind}": _task(kind) for kind in LENGTHS}
