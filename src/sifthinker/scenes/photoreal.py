@@ -24,7 +24,7 @@ from .shapes import unit_mesh
 
 VARIANT = "scalar_rgb"
 """The variant of mitsuba: no compiler and no GPU."""
-SAMPLES = 32
+SAMPLES = 36
 """Light paths for each pixel."""
 BOUNCES = 4
 EXPOSURE, GLOW = 1.0, 1.5
@@ -84,6 +84,7 @@ def _mitsuba() -> Any:
         raise InputError(f"photos need mitsuba ({error}): pip install 'sifthinker[photoreal]'") from error
     if mitsuba.variant() != VARIANT:
         mitsuba.set_variant(VARIANT)
+        mitsuba.set_log_level(mitsuba.LogLevel.Error)
     return mitsuba
 
 
