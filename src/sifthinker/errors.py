@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Iterator
 
 
@@ -63,6 +64,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+FEW_NAMES = 30
+"""So many names are listed in a message; of longer tables, those that contain a part of the wrong name."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """An `InputError` for a name that is not in a table, with the nearest known names.
 
@@ -72,4 +77,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     hint = f": did you mean {' or '.join(map(repr, near))}?" if near else "."
-    return InputError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}; or give module:attribute")
+    if len(known) > FEW_NAMES:
+        parts = [part for part in re.split(r"[^a-z0-9]+", name.lower()) if len(part) > 2]
+        alike = [k for k in known if any(part in k for part in parts)][:FEW_NAMES] or known[:3]
+        listed = f"{', '.join(alike)}, and others (`sifthinker list {kind}s` shows all {len(known)})"
+    else:
+        listed = ", ".join(known)
+    return InputError(f"unknown {kind} {name!r}{hint} Known: {listed}; or give module:attribute")

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from tqdm import tqdm
+
 from ..errors import SifError
 from ..grading import Kind, answer_spec, extract, grade_answer
 from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES, Family
@@ -76,15 +78,15 @@ class BlindEngine:
         """Nothing to close."""
 
 
-def questions(task: str, size: Sequence[int], objects: Sequence[int], n: int = LEARN) -> list[Sample]:
-    """At most `n` questions of a task from the training stream, without pictures; fewer if worlds are rare."""
+def questions(task: str, size: Sequence[int], objects: Sequence[int], n: int = LEARN, seed: int = SEED) -> list[Sample]:
+    """At most `n` questions of a task from the stream of `seed`, without pictures; fewer if worlds are rare."""
     from ..scenes.generate import SceneConfig, make_blind
 
     config = SceneConfig((task,), (size[0], size[1]), (objects[0], objects[1]))
     found: list[Sample] = []
-    for index in range(n):
+    for index in tqdm(range(n), desc=f"blind learns {task}", unit="question", leave=False, delay=1):
         try:
-            found.append(make_blind(config, SEED, index))
+            found.append(make_blind(config, seed, index))
         except SifError:
             continue
     return found
@@ -92,12 +94,16 @@ def questions(task: str, size: Sequence[int], objects: Sequence[int], n: int = L
 
 def best_constant(samples: Sequence[Sample]) -> str:
     """The answer that earns most, given to all of `samples`; the most common one where several earn as much."""
-    said = Counter(_said(sample) for sample in samples)
-    tried = [answer for answer, _ in said.most_common(CANDIDATES)]
+    return max(candidates(samples), key=lambda answer: sum(grade_answer(answer, sample) or 0.0 for sample in samples))
+
+
+def candidates(samples: Sequence[Sample]) -> list[str]:
+    """Answers worth trying: the most common ones, and quantiles of numbers."""
+    tried = [answer for answer, _ in Counter(_said(sample) for sample in samples).most_common(CANDIDATES)]
     if answer_spec(samples[0]).kind is Kind.NUMBER:
         values = sorted((sample.answer for sample in samples), key=_number)
         tried += [values[i * (len(values) - 1) // CANDIDATES] for i in range(CANDIDATES + 1)]
-    return max(tried, key=lambda answer: sum(grade_answer(answer, sample) or 0.0 for sample in samples))
+    return tried
 
 
 def _said(sample: Sample) -> str:

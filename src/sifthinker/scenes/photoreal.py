@@ -1,10 +1,12 @@
 """The same scene with light that bounces: path tracing by mitsuba (`pip install 'sifthinker[photoreal]'`).
 
-A photo is slow (a second rather than milliseconds), and noise in it is smoothed. Depth, masks and boxes stay those of
+A photo is slow (seconds rather than milliseconds), and noise in it is smoothed. Depth, masks and boxes stay those of
 `render`, which the meshes and cameras here agree with (a test holds this). The lamp is as bright at the objects as
 `render` has it; light from everywhere comes from a ceiling (or sky) that glows, and from bounces.
 
-Left out: patterns of wood and fabric (plain here), cameras with unequal focal lengths across and down.
+Patterns of wood and fabric are laid over the picture, so they are seen but do not color what bounces off them.
+
+Left out: cameras with unequal focal lengths across and down.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ EXPOSURE, GLOW = 1.0, 1.5
 """Factors on the lamp and on the light from everywhere, which leave room for what bounces add."""
 ROUGH = {"matte": None, "rubber": None, "wood": None, "fabric": None, "glossy": 0.08, "metal": 0.18}
 """Roughness of the reflecting layer of each material; None: no such layer."""
-LAYERS = "albedo:albedo,normal:sh_normal,position:position"
+LAYERS = "albedo:albedo,normal:sh_normal,position:position,shape:shape_index"
 KERNEL = (1.0, 4.0, 6.0, 4.0, 1.0)
 SPREADS = (1, 2, 4)
 """Smoothing: distances in pixels of the neighbors that are averaged, pass by pass."""
@@ -54,7 +56,7 @@ def render_photo(scene: Scene, size: Size, camera: int = 0, samples: int = SAMPL
     eye = scene.cameras[camera]
     made = _scene(mi, scene, {"type": "aov", "aovs": LAYERS, "photo": {"type": "path", "max_depth": BOUNCES}})
     photo = _around if eye.panorama else _photo
-    light = photo(mi, made, eye, size, samples, seed)
+    light = photo(mi, made, scene, eye, size, samples, seed)
     return np.rint(light.clip(0, 1) ** (1 / GAMMA) * 255).astype(np.uint8)
 
 
@@ -68,13 +70,16 @@ def photo_layers(scene: Scene, size: Size, camera: int = 0, samples: int = 16) -
     sensor = _sensor(mi, scene.cameras[camera], size, samples)
     made = _scene(mi, scene, {"type": "aov", "aovs": "depth:depth,shape:shape_index"})
     layers = np.array(mi.render(made, sensor=mi.load_dict(sensor)), dtype=float)
+    return layers[..., -2], _objects(made, layers[..., -1])
+
+
+def _objects(made: Any, shape: Floats) -> Floats:
+    """The index of the object behind each pixel; -1 the room, nan where several surfaces share the pixel."""
     # Shapes are numbered in an order of mitsuba's own, from 1; 0 is nothing at all.
     names = ["", *(str(shape.id()) for shape in made.shapes())]
     table = np.array([int(name.split("_")[1]) if name.startswith("object_") else -1 for name in names])
-    shape = layers[..., -1]
     whole = np.isclose(shape, np.rint(shape), atol=1e-4)
-    index = np.rint(shape).astype(int).clip(0, len(table) - 1)
-    return layers[..., -2], np.where(whole, table[index], np.nan)
+    return np.where(whole, table[np.rint(shape).astype(int).clip(0, len(table) - 1)], np.nan)
 
 
 def _mitsuba() -> Any:
@@ -96,12 +101,23 @@ def _scene(mi: Any, scene: Scene, integrator: dict[str, Any]) -> Any:
     return mi.load_dict(parts | _room(mi, scene.room, GLOW * scene.light.ambient))
 
 
-def _photo(mi: Any, made: Any, eye: Camera, size: Size, samples: int, seed: int) -> Floats:
+def _photo(mi: Any, made: Any, scene: Scene, eye: Camera, size: Size, samples: int, seed: int) -> Floats:
     """Linear light without most of its noise, shape (height, width, 3)."""
     sensor = mi.load_dict(_sensor(mi, eye, size, samples))
     layers = np.array(mi.render(made, sensor=sensor, seed=seed), dtype=float)
     light, albedo, normals, points = (layers[..., 3 * n : 3 * n + 3] for n in range(4))
-    return _smoothed(light, albedo, normals, points, np.asarray(eye.position))
+    light = _smoothed(light, albedo, normals, points, np.asarray(eye.position))
+    return light * _patterns(scene, _objects(made, layers[..., 12]), points)[..., None]
+
+
+def _patterns(scene: Scene, owner: Floats, points: Floats) -> Floats:
+    """How much lighter or darker the patterns of materials make each pixel, in linear light, shape (height, width)."""
+    factors = np.ones(owner.shape)
+    for index, thing in enumerate(scene.objects):
+        if (pattern := MATERIALS[thing.material].pattern) is not None:
+            mine = owner == index
+            factors[mine] = pattern((points[mine] - thing.position) @ thing.rotation) ** GAMMA
+    return factors
 
 
 def _smoothed(light: Floats, albedo: Floats, normals: Floats, points: Floats, eye: Floats) -> Floats:
@@ -169,7 +185,7 @@ def _sensor(mi: Any, eye: Camera, size: Size, samples: int) -> dict[str, Any]:
     }
 
 
-def _around(mi: Any, made: Any, eye: Camera, size: Size, samples: int, seed: int) -> Floats:
+def _around(mi: Any, made: Any, scene: Scene, eye: Camera, size: Size, samples: int, seed: int) -> Floats:
     """A panorama, out of six photos of 90 degrees: the four sides, up and down."""
     side = max(math.ceil(size[0] / FULL_TURN * 90.0 * 1.4), 8)
     right, down, forward = np.asarray(eye.rotation)
@@ -189,7 +205,7 @@ def _around(mi: Any, made: Any, eye: Camera, size: Size, samples: int, seed: int
         mine = np.flatnonzero(ahead.argmax(axis=0) == number)
         rotation = tuple(tuple(axis.tolist()) for axis in face)
         part = Camera(eye.position, rotation, 90.0)  # type: ignore[arg-type]
-        photo = _photo(mi, made, part, (side, side), samples, seed + number)
+        photo = _photo(mi, made, scene, part, (side, side), samples, seed + number)
         places = part.project(np.asarray(eye.position) + rays[mine], (side, side)) - 0.5
         light[mine] = _between(photo, places)
     return light.reshape(size[1], size[0], 3)

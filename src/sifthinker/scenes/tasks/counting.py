@@ -11,6 +11,7 @@ Things that are alike may be counted, so scenes hold equal objects here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 
 from numpy.random import Generator
@@ -36,8 +37,9 @@ ALIKE = 1.1
 # --- who is counted ----------------------------------------------------------------------------------------------
 
 
-def _crowd(rng: Generator, aim: str, low: int, high: int) -> Plan:
-    """Objects of few shapes and colors, so that there is something to count."""
+def _crowd(rng: Generator, aim: str, low: int, high: int, beside: int = 0) -> Plan:
+    """Objects of few shapes and colors, so that there is something to count; `beside`: landmarks among them."""
+    low = min(max(low, int(aim or 0) + beside), high)
     count, pool = int(rng.integers(low, high + 1)), str(rng.choice(["solids", "furniture"]))
     usable = [n for n, s in POOLS[pool].items() if not s.small]
     shapes = [str(s) for s in rng.choice(usable, 1 + int(rng.integers(2)), replace=False)]
@@ -231,7 +233,7 @@ TASKS: dict[str, Task] = {
         "how many things of a kind stand so to a landmark, or are taller",
         f"Relations with the margins of the basic tasks ({SIDE_MARGIN} of the width, {DEPTH_MARGIN_M} m), taller by "
         f"{TALLER} times; every one of the kind is clearly so or clearly not. None is an answer; the kind occurs.",
-        "count", SYSTEM, "number", one_view(_crowd, 4), _anchored, _complex,
+        "count", SYSTEM, "number", one_view(partial(_crowd, beside=1), 4), _anchored, _complex,
         aims=lambda most: _aims(max(most - 1, 3)),
     ),
     "viscot_size": Task(
