@@ -1,6 +1,7 @@
 """How fast generated scenes are: `python bench/scenes.py [--json]`, results in bench/results/scenes.json.
 
-questions_per_second: samples with gold traces, all tasks, at 128x128 on `cores` processes (start-up left out).
+questions_per_second: samples with gold traces, all tasks, at 128x128 on `cores` processes (start-up left out);
+`--questions` of them. questions_mib: memory of all these processes together after each tenth, in MiB.
 scenes_per_second: scenes drawn and rendered (RGB, depth, masks, boxes, visible fractions) by as many processes.
 scenes_per_cpu_second: the same for one process that has a core to itself, whatever else runs on the machine.
 frames_one_core: milliseconds of CPU a frame, against visible fractions by casting each object alone in a frame of its
@@ -20,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from sifthinker.scenes.generate import generate
 from sifthinker.scenes.layout import Plan, sample_scene
@@ -103,20 +105,27 @@ def rate_scenes(cores: int, count: int) -> tuple[float, float]:
         return sum(made) / (time.perf_counter() - start), sum(made) / sum(cpu)
 
 
-def rate_questions(cores: int, count: int) -> float:
+def rate_questions(cores: int, count: int) -> tuple[float, list[int]]:
+    """Questions a second, and the memory of all processes (what only they hold) after each tenth, MiB."""
+    import psutil
+
     stream = generate(count + 100, seed=1, size=(128, 128), workers=cores)
     for _ in range(100):
         next(stream)
-    start = time.perf_counter()
-    made = sum(1 for _ in stream)
-    return made / (time.perf_counter() - start)
+    memory, start = [], time.perf_counter()
+    for made, _ in enumerate(tqdm(stream, desc="questions", unit="question", total=count), 1):
+        if made * 10 % count < 10:
+            everyone = [psutil.Process(), *psutil.Process().children(recursive=True)]
+            memory.append(round(sum(p.memory_full_info().uss for p in everyone) / 2**20))
+    return count / (time.perf_counter() - start), memory
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
     parser.add_argument("--cores", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--count", type=int, default=600, help="scenes")
+    parser.add_argument("--questions", type=int, default=600)
     options = parser.parse_args()
     load = os.getloadavg()[0]
     frames = {}
@@ -136,16 +145,19 @@ def main() -> None:
             "ratio_four_times": round(full / ours, 2),
         }
     rate, cpu_rate = rate_scenes(options.cores, options.count)
+    questions, memory = rate_questions(options.cores, options.questions)
     result = {
         "scenes_per_second": round(rate, 1),
-        "questions_per_second": round(rate_questions(options.cores, options.count), 1),
+        "questions_per_second": round(questions, 1),
         "cores": options.cores,
+        "questions": options.questions,
+        "questions_mib": memory,
         "scenes_per_cpu_second": round(cpu_rate, 1),
         "size": [128, 128],
         "frames_one_core": frames,
         "pools_one_core": pools((128, 128)),
         "photo_s": photo((128, 128)),
-        "command": f"OMP_NUM_THREADS=1 python bench/scenes.py --cores {options.cores} --count {options.count}",
+        "command": f"OMP_NUM_THREADS=1 python {' '.join(sys.argv)}",
         "load_before": round(load, 2),
         "python": platform.python_version(),
         "numpy": np.__version__,

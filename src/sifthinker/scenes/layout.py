@@ -56,6 +56,8 @@ PANORAMA_SIDE = (0.25, 0.5)
 """In a panorama, which shows about six times as much across and three times as much down, objects may be smaller."""
 SMALL_SIDE = 0.5
 """So may things that stand on others."""
+HEAD_M = 0.5
+"""Least distance from the top of what stands on the floor to the ceiling."""
 EDGE_M = 0.02
 """Least distance from what stands on a table to the table's edges."""
 TRIES = 60
@@ -166,6 +168,7 @@ class Plan:
     pool: a key of `shapes.POOLS`. fronts: at least two objects (all, if there are fewer) have a front.
     on_top: at least one object is a small one, which stands on another (furniture).
     materials: keys of `render.MATERIALS` that objects are made of, each as likely. difficulty: a key of `DIFFICULTIES`.
+    longest: range of every object's longest side in metres, instead of what is usual, so that names do not tell sizes.
     """
 
     count: int
@@ -177,6 +180,7 @@ class Plan:
     materials: tuple[str, ...] = ("matte",)
     difficulty: str = "normal"
     kinds: tuple[tuple[str, str], ...] | None = None
+    longest: tuple[float, float] | None = None
 
     @property
     def stage(self) -> Stage:
@@ -371,17 +375,23 @@ def _draw_object(
     """A random object somewhere in the picture, or on top of another if it is small."""
     if SHAPES[kind[0]].small:
         return _on_top(rng, *kind, [o for o in others if SHAPES[o.shape].holds], plan)
-    return _object(rng, *kind, camera, size, plan, stage.reach)
+    return _object(rng, *kind, camera, size, plan, stage)
 
 
-def _body(rng: Generator, shape: str) -> tuple[Sequence[float], float]:
+def _body(rng: Generator, shape: str, longest: tuple[float, float] | None) -> tuple[Sequence[float], float]:
     """Extents and yaw of a random object."""
     kind = SHAPES[shape]
     if kind.size is not None:
-        return [rng.uniform(*limits) for limits in kind.size], rng.uniform(0, 360)
-    width = np.exp(rng.uniform(*np.log(SIZE_M)))
-    sides = (width, width, width * rng.uniform(*kind.height))
-    return sides, rng.uniform(0, 90) if not kind.round else 0.0
+        sides, yaw = [rng.uniform(*limits) for limits in kind.size], rng.uniform(0, 360)
+    else:
+        width = np.exp(rng.uniform(*np.log(SIZE_M)))
+        sides = [width, width, width * rng.uniform(*kind.height)]
+        yaw = rng.uniform(0, 90) if not kind.round else 0.0
+    # No draw without a range, so that plans without one give the scenes that they always gave.
+    if longest is not None:
+        factor = np.exp(rng.uniform(*np.log(longest))) / max(sides)
+        sides = [factor * side for side in sides]
+    return sides, yaw
 
 
 def _skin(rng: Generator, color: str, plan: Plan) -> tuple[Vector, str]:
@@ -393,14 +403,14 @@ def _skin(rng: Generator, color: str, plan: Plan) -> tuple[Vector, str]:
 
 
 def _object(
-    rng: Generator, shape: str, color: str, camera: Camera, size: Size, plan: Plan, reach: float
+    rng: Generator, shape: str, color: str, camera: Camera, size: Size, plan: Plan, stage: Stage
 ) -> SceneObject | None:
     """An object under a random pixel, or None where that pixel shows no floor within reach."""
     pixel = rng.uniform((0.08, 0.18), (0.92, 0.92)) * size
-    sides, yaw = _body(rng, shape)
+    sides, yaw = _body(rng, shape, plan.longest)
     tint, material = _skin(rng, color, plan)
     direction = (camera.rays(pixel[None], size) @ np.asarray(camera.rotation))[0]
-    if direction[2] > -0.05:
+    if direction[2] > -0.05 or sides[2] > stage.high - HEAD_M:
         return None
     # The pixel shows the object's center, which is half its height above the floor.
     along = (sides[2] / 2 - camera.position[2]) / direction[2]
@@ -408,7 +418,7 @@ def _object(
     extent = _rounded(sides)
     spot = (round(float(x), 4), round(float(y), 4), extent[2] / 2)
     thing = SceneObject(shape, color, tint, extent, spot, round(yaw, 2), SHAPES[shape].front, material)
-    return thing if along > 0 and np.hypot(x, y) + _radius(thing) <= reach else None
+    return thing if along > 0 and np.hypot(x, y) + _radius(thing) <= stage.reach else None
 
 
 def _on_top(rng: Generator, shape: str, color: str, holders: Sequence[SceneObject], plan: Plan) -> SceneObject | None:
@@ -417,7 +427,7 @@ def _on_top(rng: Generator, shape: str, color: str, holders: Sequence[SceneObjec
     On things with a front it faces as they do, give or take 25 degrees, like a screen on a desk.
     """
     holder = holders[int(rng.integers(len(holders)))]
-    sides, yaw = _body(rng, shape)
+    sides, yaw = _body(rng, shape, plan.longest)
     tint, material = _skin(rng, color, plan)
     if holder.has_front:
         yaw = (holder.yaw_deg + rng.uniform(-25, 25)) % 360

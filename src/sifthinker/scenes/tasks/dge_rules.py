@@ -7,6 +7,7 @@ question is left out: questions come as roles here, and nothing has to be parsed
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ MRA = {"form": "dge"}
 """What the grader `mra` must know: numbers earn their mean relative accuracy over eleven thresholds."""
 
 
+LONGEST_M = (0.2, 2.5)
+"""Longest sides of things whose size is asked for, whatever they are."""
 SCENES = 30
 """Scenes to draw for an aim before one is rendered."""
 
@@ -48,6 +51,11 @@ SCENES = 30
 def indoors(rng: Generator, aim: str, low: int, high: int) -> Plan:
     """A scene of solids, or of furniture."""
     return Plan(int(rng.integers(low, high + 1)), pool=str(rng.choice(["solids", "furniture"])))
+
+
+def any_size(rng: Generator, aim: str, low: int, high: int) -> Plan:
+    """Solids or furniture of any size, so that nobody can tell from its name how large a thing is."""
+    return replace(indoors(rng, aim, low, high), longest=LONGEST_M)
 
 
 def suited_view(fits: Callable[[Scene, str], bool], plan: Planner, at_least: int) -> MakeWorld:

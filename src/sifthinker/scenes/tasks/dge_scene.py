@@ -28,6 +28,7 @@ from .dge_rules import (
     OURS,
     SYSTEM,
     UNCLEAR,
+    any_size,
     bin_of,
     bins,
     distractors,
@@ -256,7 +257,7 @@ TASKS: dict[str, Task] = {
     "dge_object_size": Task(
         "how long the longest side of an object is, in centimeters",
         "Longest side of its oriented box.",
-        "size", SYSTEM, "number", suited_view(_has_size, indoors, 1), each, _size, aims=lambda most: bins(LENGTHS_CM),
+        "size", SYSTEM, "number", suited_view(_has_size, any_size, 1), each, _size, aims=lambda most: bins(LENGTHS_CM),
     ),
     "dge_absolute_distance": Task(
         "how far two objects are apart, in meters",

@@ -18,7 +18,7 @@ from ..model import Floats, Scene
 from ..render import View
 from ..task import Question, Roles, Task
 from ..words import metres, the
-from .dge_rules import bin_of, bins, indoors, suited_view, unfit
+from .dge_rules import any_size, bin_of, bins, indoors, suited_view, unfit
 
 SYSTEM = "Q-Spatial Bench (ours)"
 DELTA = 2.0
@@ -130,7 +130,7 @@ def _task(kind: str) -> Task:
         "size" if count == 1 else "distance",
         SYSTEM,
         "number",
-        suited_view(fits, _tables, max(count, 2)),
+        suited_view(fits, any_size if count == 1 else _tables, max(count, 2)),
         roles,
         ask,
         aims=lambda most: tuple(f"{unit}, {part}" for part in bins(BORDERS_M[kind]) for unit in UNITS),
