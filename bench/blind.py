@@ -4,7 +4,8 @@ For each task, learned from questions of the training stream and measured on as 
 
 constant: the best constant answer (what `--model blind` says). language: a logistic regression from the words of the
 question (and of its options: their words, their order by value, what they share with the question) to the answer.
-chance: one of the options at random, or one of the answers where at most 16 occur; null for quantities.
+chance: one of the options at random (those that the question names), or one of the answers where at most 16 occur;
+null for quantities.
 
 Results with Wilson intervals in bench/results/blind.json, which docs/tasks.md shows; naming tasks measures these anew.
 A question about a story in words is seen whole by `language`, which knows its words and pairs of words but no order.
@@ -91,11 +92,18 @@ class Language:
         return str(self.model.predict([dict.fromkeys(words(sample.question), 1.0)])[0])
 
 
+def options(sample: Sample) -> list[str]:
+    """The options of a question: its own, or the answer and the wrong answers if it names them all."""
+    if sample.choices:
+        return list(sample.choices)
+    said = [sample.answer, *sample.meta.get("distractors", [])]
+    return said if len(said) > 1 and all(answer in sample.question for answer in said) else []
+
+
 def chance(train: Sequence[Sample]) -> float | None:
-    if train[0].choices:
-        return sum(1 / len(s.choices) for s in train) / len(train)
-    kind = TASKS[train[0].meta["task"]].answer_kind
-    answers = {s.answer for s in train}
+    kind, answers = TASKS[train[0].meta["task"]].answer_kind, {s.answer for s in train}
+    if all(map(options, train)):
+        return sum(1 / len(options(s)) for s in train) / len(train)
     return 1 / len(answers) if kind not in ("number", "box") and len(answers) <= FEW else None
 
 
@@ -118,21 +126,21 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=500, help="questions to learn from, and as many to measure on")
     parser.add_argument("--cores", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    options = parser.parse_args()
-    known = json.loads(RESULTS.read_text())["tasks"] if options.tasks and RESULTS.exists() else {}
-    names = options.tasks or list(TASKS)
-    with ProcessPoolExecutor(options.cores, get_context("spawn")) as pool:
-        waiting = [pool.submit(measure, name, options.n) for name in names]
+    args = parser.parse_args()
+    known = json.loads(RESULTS.read_text())["tasks"] if args.tasks and RESULTS.exists() else {}
+    names = args.tasks or list(TASKS)
+    with ProcessPoolExecutor(args.cores, get_context("spawn")) as pool:
+        waiting = [pool.submit(measure, name, args.n) for name in names]
         for done in tqdm(as_completed(waiting), desc="blind", unit="task", total=len(waiting)):
             name, result = done.result()
             known[name] = result
-            if not options.json:
+            if not args.json:
                 tqdm.write(f"{name:34} {json.dumps(result)}")
     tasks = {name: known[name] for name in TASKS if name in known}
-    result = {"tasks": tasks, "seeds": SEEDS, "command": f"python bench/blind.py --n {options.n}"}
+    result = {"tasks": tasks, "seeds": SEEDS, "command": f"python bench/blind.py --n {args.n}"}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-    if options.json:
+    if args.json:
         json.dump(result, sys.stdout)
 
 

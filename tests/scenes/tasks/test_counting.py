@@ -105,8 +105,9 @@ def test_questions(task):
         answers[answer] += 1
     print(f"{task}: {len(answers)} answers, best constant {blind(answers):.3f}")
     assert within_chance(aims, len(TASKS[task].aims(6)))
-    if task != "viscot_tallest":
-        assert set(aims) == set(answers)
+    if task.startswith("tally"):
+        assert {aim.split(", ")[1] for aim in aims} == set(answers)
+        assert blind(answers) < 0.35 or COUNT < 100
 
 
 def mirrored_roles(roles):

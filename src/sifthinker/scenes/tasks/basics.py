@@ -7,12 +7,13 @@ is refused. `demo` and the `scenes` benchmark are made of these.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import permutations, product
 
 from numpy.random import Generator
 
-from ..layout import Plan
+from ..layout import COLORS, Plan
 from ..render import View
+from ..shapes import SOLIDS
 from ..task import Question, Roles, Task
 from ..views import one_view
 from ..words import article, name, once
@@ -153,13 +154,13 @@ def _front_behind(view: View, roles: Roles) -> Question | str:
     return Question(f"Is {first} in front of or behind {second}?", answer, pair, f"{first} and {second}", says)
 
 
-def _groups(view: View) -> dict[str, list[int]]:
-    """Objects by what they can be counted as, from left to right."""
-    groups: dict[str, list[int]] = {}
+def _groups(view: View) -> dict[str, tuple[str, list[int]]]:
+    """Objects by what they can be counted as, from left to right, and whether that is a shape or a color."""
+    groups: dict[str, tuple[str, list[int]]] = {}
     for index in sorted(range(len(view.boxes)), key=lambda i: view.columns[i]):
         thing = view.scene.objects[index]
-        for noun in ("object", thing.shape, f"{thing.color} object"):
-            groups.setdefault(noun, []).append(index)
+        groups.setdefault(thing.shape, ("shape", []))[1].append(index)
+        groups.setdefault(f"{thing.color} object", ("color", []))[1].append(index)
     return groups
 
 
@@ -169,17 +170,24 @@ def _countable(view: View) -> Iterator[Roles]:
 
 def _count(view: View, roles: Roles) -> Question | str:
     noun = roles["noun"]
-    members = _groups(view).get(noun)
+    by, members = _groups(view).get(noun, ("", []))
     if not members:
         return f"there is no {noun}"
     answer = str(len(members))
-    one = f"There is {article(noun)}." if noun != "object" else "There is one object."
-    says = one if answer == "1" else f"I count {answer} {noun}s."
-    return Question(f"How many {noun}s are there?", answer, tuple(members), f"the {noun}s", says)
+    says = f"There is {article(noun)}." if answer == "1" else f"I count {answer} {noun}s."
+    return Question(f"How many {noun}s are there?", answer, tuple(members), f"the {noun}s", says, aim=f"{by}, {answer}")
 
 
 def _plan_count(rng: Generator, aim: str, low: int, high: int) -> Plan:
-    return Plan(int(rng.integers(max(low, int(aim)), high + 1)))
+    """As many of one shape or color as the aim says, and others."""
+    by, number = aim.split(", ")
+    kinds = [(str(s), str(c)) for s, c in product(rng.permutation(list(SOLIDS)), rng.permutation(list(COLORS)))]
+    same = [kind[0] == kinds[0][0] if by == "shape" else kind[1] == kinds[0][1] for kind in kinds]
+    group = [kind for kind, mine in zip(kinds, same, strict=True) if mine][: int(number)]
+    others = [kind for kind, mine in zip(kinds, same, strict=True) if not mine]
+    count = int(rng.integers(max(low, len(group)), high + 1))
+    chosen = rng.permutation(len(others))[: count - len(group)]
+    return Plan(count, kinds=(*group, *(others[i] for i in chosen)))
 
 
 def _larger(view: View, roles: Roles) -> Question | str:
@@ -302,15 +310,18 @@ TASKS: dict[str, Task] = {
         least=2,
     ),
     "count": Task(
-        "how many objects there are, of a shape or a color or in all",
-        "All objects of the scene that are named so; every object is visible. At least one.",
+        "how many objects there are of a shape or a color",
+        "All objects of the scene that are named so; every object is visible. At least one. Shapes and colors "
+        "have each number as often.",
         "count",
         SYSTEM,
         "number",
         one_view(_plan_count),
         _countable,
         _count,
-        aims=lambda most: tuple(str(n) for n in range(1, most + 1)),
+        aims=lambda most: tuple(
+            f"{by}, {n}" for n in range(1, min(most, len(SOLIDS)) + 1) for by in ("shape", "color")
+        ),
     ),
     "larger": Task(
         "which of two objects is larger",

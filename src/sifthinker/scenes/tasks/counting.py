@@ -10,7 +10,7 @@ Things that are alike may be counted, so scenes hold equal objects here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
 
@@ -34,21 +34,43 @@ ALIKE = 1.1
 """About as large: every side is at most this many times the other's."""
 
 
+FORM = 1.3
+"""Sizes are compared of things whose sides have about the same proportions: no ratio of two sides is so many times the
+other's. Otherwise a sofa and a stool could never be about as large, and their names would tell."""
+
+
 # --- who is counted ----------------------------------------------------------------------------------------------
 
 
+NOUNS = ("color", "shape", "both")
+"""What a group is named by. Every kind has each number as often, so that a noun does not tell how many there are."""
+
+
 def _crowd(rng: Generator, aim: str, low: int, high: int, beside: int = 0) -> Plan:
-    """Objects of few shapes and colors, so that there is something to count; `beside`: landmarks among them."""
-    low = min(max(low, int(aim or 0) + beside), high)
+    """A group of as many as the aim says, and others, of few shapes and colors. beside: landmarks among the others."""
+    noun, number = aim.split(", ") if aim else ("both", "1")
+    low = min(max(low, int(number) + beside), high)
     count, pool = int(rng.integers(low, high + 1)), str(rng.choice(["solids", "furniture"]))
     usable = [n for n, s in POOLS[pool].items() if not s.small]
-    shapes = [str(s) for s in rng.choice(usable, 1 + int(rng.integers(2)), replace=False)]
-    kinds = []
-    for _ in range(count):
-        shape = str(rng.choice(shapes))
-        colors = SHAPES[shape].colors or tuple(COLORS)
-        kinds.append((shape, colors[int(rng.integers(min(3, len(colors))))]))
-    return Plan(count, pool=pool, kinds=tuple(kinds))
+    shapes = [str(s) for s in rng.choice(usable, 3, replace=False)]
+    tints = {shape: [str(c) for c in rng.permutation(SHAPES[shape].colors or list(COLORS))[:3]] for shape in shapes}
+    every = [(shape, color) for shape in shapes for color in tints[shape]]
+    first = every[int(rng.integers(len(every)))]
+    group = [kind for kind in every if _called(noun, kind) == _called(noun, first)]
+    rest = [kind for kind in every if kind not in group] or every
+    made = [group[int(i)] for i in rng.integers(len(group), size=min(int(number), count))]
+    made += [rest[int(i)] for i in rng.integers(len(rest), size=count - len(made))]
+    return Plan(count, pool=pool, kinds=tuple(made[i] for i in rng.permutation(count)))
+
+
+def _called(noun: str, kind: tuple[str, str]) -> tuple[str, ...]:
+    """What a kind of noun tells of a shape and a color."""
+    return {"any": (), "both": kind, "shape": kind[:1], "color": kind[1:]}[noun]
+
+
+def _aim(color: str, shape: str, number: int) -> str:
+    noun = "both" if color and shape else "color" if color else "shape" if shape else "any"
+    return f"{noun}, {number}"
 
 
 def _members(scene: Scene, color: str, shape: str) -> list[int]:
@@ -61,11 +83,24 @@ def _plural(color: str, shape: str) -> str:
     return " ".join(filter(None, (color, f"{shape or 'object'}s")))
 
 
-def _nouns(view: View) -> Iterator[tuple[str, str]]:
-    """Every color and shape in the scene, alone and together, also where nothing is both."""
-    objects = view.scene.objects
-    colors, shapes = (dict.fromkeys(values) for values in ([o.color for o in objects], [o.shape for o in objects]))
-    return product(["", *(c for c in colors if c)], ["", *shapes])
+def _nouns(view: View) -> list[tuple[str, str]]:
+    """Color and shape, either, or neither, of each thing in the scene; "" stands for any."""
+    kinds = [(o.color, o.shape) for o in view.scene.objects]
+    parts = (
+        (color * by_color, shape * by_shape)
+        for color, shape in kinds
+        for by_color, by_shape in product((1, 0), repeat=2)
+    )
+    return list(dict.fromkeys(parts))
+
+
+def _absent(view: View) -> list[tuple[str, str]]:
+    """Colors and shapes that no object of the scene has, but others of its pool; none where it has no pool."""
+    shapes = {o.shape for o in view.scene.objects}
+    pool = next((p for p in POOLS.values() if shapes and shapes <= set(p)), {})
+    pairs = [(c, name) for name, shape in pool.items() if not shape.small for c in shape.colors or COLORS]
+    every = dict.fromkeys([*pairs, *((color, "") for color, _ in pairs), *(("", shape) for _, shape in pairs)])
+    return [noun for noun in every if not _members(view.scene, *noun)]
 
 
 def _listed(view: View, things: list[int]) -> tuple[int, ...]:
@@ -82,7 +117,8 @@ def _counted(number: int, color: str, shape: str, where: str = "") -> str:
 
 
 def _named(view: View) -> Iterator[Roles]:
-    return ({"color": color, "shape": shape} for color, shape in _nouns(view))
+    nouns = [noun for noun in _nouns(view) if any(noun)] + _absent(view)
+    return ({"color": color, "shape": shape} for color, shape in nouns)
 
 
 def _simple(view: View, roles: Roles) -> Question | str:
@@ -94,7 +130,8 @@ def _simple(view: View, roles: Roles) -> Question | str:
     # Where there is none, all that was looked at is the evidence.
     evidence = _listed(view, members or list(range(len(view.boxes))))
     facts = (*(f"There is {article(view.labels[i])}." for i in _listed(view, [*range(len(view.boxes))])), says)
-    return Question(text, str(len(members)), evidence, f"the {_plural(color, shape)}", says, facts=facts)
+    aim = _aim(color, shape, len(members))
+    return Question(text, str(len(members)), evidence, f"the {_plural(color, shape)}", says, facts=facts, aim=aim)
 
 
 # --- beside a landmark -------------------------------------------------------------------------------------------
@@ -144,6 +181,7 @@ def _complex(view: View, roles: Roles) -> Question | str:
         f"How many {other}{what} are{where}?",
         str(len(members)), evidence, f"the {what}{where}", says,
         via=(anchor,) if members else (), via_says=f"Here is {landmark}." if members else "", facts=facts,
+        aim=_aim(color, shape, len(members)),
     )  # fmt: skip
 
 
@@ -152,19 +190,30 @@ def _where(view: View, thing: int) -> str:
     return f"at {view.columns[thing]:.0%} of the width"
 
 
-def _aims(most: int) -> tuple[str, ...]:
-    return tuple(str(n) for n in range(min(most, 5) + 1))
+def _aims(nouns: Sequence[str], most: int) -> tuple[str, ...]:
+    return tuple(f"{noun}, {number}" for number in range(min(most, 5) + 1) for noun in nouns)
 
 
 # --- sizes -------------------------------------------------------------------------------------------------------
 
 COMPARED = ("larger", "smaller", "about the same size")
+LONGEST_M = (0.3, 1.2)
+"""Longest sides of what is compared, whatever it is."""
+
+
+def _alike(rng: Generator, aim: str, low: int, high: int) -> Plan:
+    """Solids, or furniture with two of a kind, of any size."""
+    pool = str(rng.choice(["solids", "furniture"]))
+    same = None if pool == "solids" else True
+    return Plan(int(rng.integers(low, high + 1)), same_shape=same, pool=pool, longest=LONGEST_M)
 
 
 def _compared(scene: Scene, a: int, b: int) -> str | None:
     """Which of `COMPARED` one object is to another; None in between."""
     first, second = (sorted(scene.objects[i].size) for i in (a, b))
     ratios = [x / y for x, y in zip(first, second, strict=True)]
+    if max(ratios) > FORM * min(ratios):
+        return None
     if all(1 / ALIKE <= r <= ALIKE for r in ratios):
         return COMPARED[2]
     if ratios[2] >= SIZE_MARGIN and ratios[0] * ratios[1] * ratios[2] > 1:
@@ -178,7 +227,7 @@ def _size(view: View, roles: Roles) -> Question | str:
         return "one of them has no name of its own"
     answer = _compared(view.scene, *pair)
     if answer is None:
-        return f"they are neither alike up to {ALIKE} nor different by {SIZE_MARGIN}"
+        return f"they are not of one form up to {FORM}, or neither alike up to {ALIKE} nor different by {SIZE_MARGIN}"
     first, second = (the(view.scene, i) for i in pair)
     sides = [max(view.scene.objects[i].size) for i in pair]
     facts = (
@@ -225,22 +274,23 @@ def _extreme(view: View, roles: Roles) -> Question | str:
 TASKS: dict[str, Task] = {
     "tally_simple": Task(
         "how many things there are of a color, a shape, or both",
-        "All objects of the scene that are named so; every object is visible. None is an answer.",
+        "All objects of the scene that are named so; every object is visible. None is an answer. Colors, shapes and "
+        "both together have each number as often.",
         "count", SYSTEM, "number", one_view(_crowd, 3), _named, _simple,
-        aims=lambda most: _aims(max(most, 3)),
+        aims=lambda most: _aims(NOUNS, max(most, 3)),
     ),
     "tally_complex": Task(
         "how many things of a kind stand so to a landmark, or are taller",
         f"Relations with the margins of the basic tasks ({SIDE_MARGIN} of the width, {DEPTH_MARGIN_M} m), taller by "
         f"{TALLER} times; every one of the kind is clearly so or clearly not. None is an answer; the kind occurs.",
         "count", SYSTEM, "number", one_view(partial(_crowd, beside=1), 4), _anchored, _complex,
-        aims=lambda most: _aims(max(most - 1, 3)),
+        aims=lambda most: _aims(("any", *NOUNS), max(most - 1, 3)),
     ),
     "viscot_size": Task(
         "whether an object is larger or smaller than another, or about as large",
-        f"Longest sides differ by {SIZE_MARGIN} times and the boxes' volumes agree; alike if every side is within "
-        f"{ALIKE} times.",
-        "size", SIZES, "choice", suited_view(_has_size, indoors, 2), pairs, _size, aims=lambda most: COMPARED,
+        f"Of things of one form (sides in the same proportions up to {FORM}). Longest sides differ by "
+        f"{SIZE_MARGIN} times and the boxes' volumes agree; alike if every side is within {ALIKE} times.",
+        "size", SIZES, "choice", suited_view(_has_size, _alike, 2), pairs, _size, aims=lambda most: COMPARED,
     ),
     "viscot_tallest": Task(
         "which object is the tallest, or the shortest",

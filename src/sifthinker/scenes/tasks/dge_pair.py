@@ -27,6 +27,7 @@ from .dge_rules import (
     SAME_M,
     SAME_MARGIN_M,
     UNCLEAR,
+    any_size,
     camera_direction,
     distractors,
     point,
@@ -413,6 +414,7 @@ TASKS: dict[str, Task] = {
     "dge_attribute_measurement": Task(
         "which of two objects in two views has the longer longest side",
         f"Longest sides of their boxes; one is {LONGER} times the other or more (ours).",
-        "size", OURS, "choice", two_views(two_looking), _twosomes, _longer, aims=lambda most: ("first", "second"),
+        "size", OURS, "choice", two_views(two_looking, plan=any_size), _twosomes, _longer,
+        aims=lambda most: ("first", "second"),
     ),
 }  # fmt: skip

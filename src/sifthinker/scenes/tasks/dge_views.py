@@ -18,7 +18,7 @@ from ..layout import Stage, distance_to, enclose, place, tidy
 from ..model import Camera, Floats, Scene, turn
 from ..render import render
 from ..task import MakeWorld
-from ..views import Views
+from ..views import Planner, Views
 from .dge_rules import SCENES, indoors
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def two_views(
     draw: Draw,
     poses: Callable[[Cameras, str], bool] | None = None,
     at_least: int = SHARED,
+    plan: Planner = indoors,
 ) -> MakeWorld:
     """Worlds (`Views`) of the first and the last camera drawn, with `SHARED` objects or more in frame of both.
 
@@ -52,14 +53,14 @@ def two_views(
     """
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> Views | str:
-        plan = indoors(rng, aim, *(max(n, at_least) for n in config.objects))
+        wanted = plan(rng, aim, *(max(n, at_least) for n in config.objects))
         reason = "no pose of the cameras serves the aim"
         for _ in range(SCENES):
-            drawn = (draw(rng, plan.stage, aim) for _ in range(POSES))
+            drawn = (draw(rng, wanted.stage, aim) for _ in range(POSES))
             cameras = next((c for c in drawn if poses is None or not aim or poses(c, aim)), None)
             if cameras is None:
                 return reason
-            scene = place(rng, plan, cameras, config.size, SHARED)
+            scene = place(rng, wanted, cameras, config.size, SHARED)
             if isinstance(scene, str):
                 reason = scene
             else:

@@ -7,6 +7,7 @@ distance. Sizes are those of the box around an object. Its prompts, which ask fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -26,6 +27,8 @@ DELTA = 2.0
 LEAST_M = 0.15
 """Shorter lengths are not asked for, metres: a small error would be a large ratio."""
 
+CLOSE_M = (0.2, 1.4)
+"""Longest sides of things whose distance is asked for."""
 BORDERS_M = {
     "width": (0.36, 1.2),
     "height": (0.35, 1.1),
@@ -130,7 +133,7 @@ def _task(kind: str) -> Task:
         "size" if count == 1 else "distance",
         SYSTEM,
         "number",
-        suited_view(fits, any_size if count == 1 else _tables, max(count, 2)),
+        suited_view(fits, any_size if count == 1 else _near, max(count, 2)),
         roles,
         ask,
         aims=lambda most: tuple(f"{unit}, {part}" for part in bins(BORDERS_M[kind]) for unit in UNITS),
@@ -141,11 +144,9 @@ def _aim(kind: str, unit: str, value: float) -> str:
     return f"{unit}, {bin_of(value, BORDERS_M[kind])}"
 
 
-def _tables(rng: Generator, aim: str, low: int, high: int) -> Plan:
-    """Solids, furniture, or furniture with small things on it, so that lengths differ by more than a guess may."""
-    if rng.random() < 0.5:
-        return indoors(rng, aim, low, high)
-    return Plan(int(rng.integers(low, high + 1)), pool="furniture", on_top=True)
+def _near(rng: Generator, aim: str, low: int, high: int) -> Plan:
+    """Things of any size, small enough to stand close together, so that names do not tell how far apart they are."""
+    return replace(indoors(rng, aim, low, high), longest=CLOSE_M)
 
 
 def _known(scene: Scene, kind: str, who: str, index: int) -> str:
