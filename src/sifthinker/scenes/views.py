@@ -65,12 +65,14 @@ def several_views(pattern: str, count: int, plan: Planner = any_number, at_least
 
     pattern: a key of `patterns.PATTERNS`. Every object is wholly in frame of one camera at least and visible there by
     `SEEN` or more; patterns that share have an object that all cameras see well. at_least: as in `one_view`.
+    Views are numbered at random: their numbers must not tell where they were taken.
     """
     chosen = lookup("pattern", pattern, PATTERNS)
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> Views | str:
         wanted = plan(rng, aim, *_range(config, at_least))
-        eyes = chosen.cameras(rng, wanted.stage, count, aim)
+        drawn = chosen.cameras(rng, wanted.stage, count, aim)
+        eyes = [drawn[i] for i in rng.permutation(count)]
         scene = place(rng, wanted, eyes, config.size, chosen.shared, chosen.wide)
         if isinstance(scene, str):
             return scene

@@ -165,13 +165,15 @@ def test_sheets_folded_forward_have_the_holes_of_one_option(made):
     for sample, _ in made["srbench_folding"]:
         data = sample.meta["world"]
         landed = fold_forward(pixels, data["folds"])
-        cut = np.min([np.hypot(*(landed - hole).T) for hole in data["punched"]], axis=0) < HOLE
+        away = np.min([np.hypot(*(landed - hole).T) for hole in data["punched"]], axis=0)
+        # Places are rounded, so pixels on the rim of a hole may be on either side of it.
+        cut, rim = away < HOLE, np.abs(away - HOLE) < 1e-4
         wrong = []
         for option in data["options"]:
             drawn = np.min([np.hypot(*(pixels - hole).T) for hole in option], axis=0) < HOLE
-            wrong.append(np.mean(drawn != cut))
+            wrong.append(np.mean((drawn != cut) & ~rim))
         index = answer_index(sample)
-        assert wrong[index] < 0.002
+        assert wrong[index] == 0
         assert min(w for i, w in enumerate(wrong) if i != index) > 0.5 * np.pi * HOLE**2
         # Folded again, all holes of the right option lie upon the punches.
         again = fold_forward(data["options"][index], data["folds"])

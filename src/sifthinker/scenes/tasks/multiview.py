@@ -14,6 +14,7 @@ options at times. Process scores of reasoning by phases are left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ SAME_PLACE_M = 0.05
 
 TURNS = {"": 0, "turn 90 degrees to the right": 90, "turn around": 180, "turn 90 degrees to the left": -90}
 """Changes of perspective, in degrees to the right."""
+AHEAD = ("front-left", "front", "front-right")
+"""Where views that look at the same objects see each other."""
 PLACES = range(4)
 """Where the answer stands among the options."""
 
@@ -143,9 +146,10 @@ def _view_view_direction(views: Views, roles: Roles) -> Question | str:
     if not shared:
         return "no object is seen in both views"
     anchor = max(shared, key=lambda i: min(views.views[v].visible[i] for v in (a, b)))
-    offset = _after(facing(eye(views, a), gaze(views, a), eye(views, b)), TURNS[turn])
-    count = len(views.scene.objects)
-    return _toward(
+    before = facing(eye(views, a), gaze(views, a), eye(views, b))
+    offset = _after(before, TURNS[turn])
+    count, ahead = len(views.scene.objects), around.direction(before)
+    question = _toward(
         _stand(views, a, turn),
         offset,
         f"the place where {title(views, b)} was taken",
@@ -154,6 +158,13 @@ def _view_view_direction(views: Views, roles: Roles) -> Question | str:
         f"{the(views.scene, anchor)} in both views",
         facts_of(views, "view-view|relative_direction", bool(turn)),
     )
+    if isinstance(question, str) or ahead is None:
+        return question
+    # Views of the same objects see each other ahead. So these are the options, as they are after the turn.
+    likely = (*AHEAD, "back") if ahead in AHEAD else (ahead, *AHEAD)
+    names = [around.turned(word, -TURNS[turn]) for word in likely]
+    choices = with_answer(names, likely.index(ahead), roles["place"])
+    return replace(question, choices=choices, aim=f"{ahead}, {turn}")
 
 
 def _view_and_object(views: Views) -> Iterator[Roles]:
@@ -243,6 +254,8 @@ def _view_view_turn(views: Views, roles: Roles) -> Question | str:
         return why
     if len(views.views) != 4 or pattern_of(views) != "pan":
         return "it takes four views from one place"
+    if total % 360 == 0:
+        return "it ends with the view that it starts with, which nobody has to look for"
     headings = [around.bearing_deg(facing(eye(views, start), gaze(views, start), gaze(views, v))) for v in range(4)]
     off = [abs((heading - total + 180) % 360 - 180) for heading in headings]
     order = sorted(range(4), key=lambda v: off[v])
@@ -303,22 +316,23 @@ def _compass(*changes: str) -> tuple[str, ...]:
 
 _SECTORS = (
     f"Eight sectors on the floor, none within {around.MARGIN_DEG} degrees of a border; places {APART_M} m or more "
-    "apart. The options are a quarter of a turn apart. "
+    "apart. "
 )
+QUARTERS = "The options are a quarter of a turn apart. "
 COUNTS = f"Objects count where {SEEN:.0%} is visible; {FEWEST} or more do in all views together."
 
 TASKS: dict[str, Task] = {
     "remind_view_view_direction": Task(
         "where a view was taken, as seen from another view, as it looks or after a turn",
-        f"From one camera to the other. {_SECTORS}Both views show an object. {COUNTS}",
+        f"From one camera to the other. {_SECTORS}Both views show an object. {COUNTS} The options are what is ahead of "
+        "the view, and another, as the turn leaves them, so that the turn alone does not tell the answer.",
         "direction",
         SYSTEM,
         "choice",
         some_views("orbit", "pair"),
         _two_views,
         _view_view_direction,
-        # Views that look at the same objects see each other ahead: only a turn brings the other directions.
-        aims=lambda most: (*_compass("changed"), "front kept", "front-left kept", "front-right kept"),
+        aims=lambda most: tuple(f"{ahead}, {turn}" for ahead in AHEAD for turn in TURNS),
         least=FEWEST,
     ),
     "remind_view_view_turn": Task(
@@ -331,12 +345,12 @@ TASKS: dict[str, Task] = {
         some_views("pan"),
         _turning,
         _view_view_turn,
-        aims=lambda most: ("0", "90", "180", "270"),
+        aims=lambda most: ("90", "180", "270"),
         least=FEWEST,
     ),
     "remind_view_object_direction": Task(
         "where an object is, seen from where a view was taken: as it looks, after a turn, or facing another object",
-        f"From the camera to the object's center. {_SECTORS}{COUNTS}",
+        f"From the camera to the object's center. {_SECTORS}{QUARTERS}{COUNTS}",
         "direction",
         SYSTEM,
         "choice",
@@ -348,7 +362,7 @@ TASKS: dict[str, Task] = {
     ),
     "remind_object_object_direction": Task(
         "where an object is, seen from another: looking as a view looks, facing a third object, or the way it faces",
-        f"Between centers. {_SECTORS}{COUNTS}",
+        f"Between centers. {_SECTORS}{QUARTERS}{COUNTS}",
         "direction",
         SYSTEM,
         "choice",
