@@ -24,15 +24,16 @@ from .shapes import VEHICLES
 if TYPE_CHECKING:
     from .generate import SceneConfig
 
-BANDS = ("below 7 m", "7 to 15 m", "above 15 m")
-"""Depths that can be aimed for."""
 WINDS = ("North", "Northeast", "East", "Southeast", "South", "Southwest", "West", "Northwest")
 """Headings that can be aimed for, clockwise; the camera looks north."""
 TIE = "almost the same"
 """The aim of two objects with nearly the same distance, column or depth."""
-DEPTHS: dict[str, tuple[float, float]] = dict(zip(BANDS, ((2.5, 6.8), (7.2, 14.8), (15.2, 24.0)), strict=True))
-"""Depths of the first object where a band is aimed at, metres."""
 ANYWHERE = (3.0, 24.0)
+ANY: tuple[tuple[str, ...], ...] = (tuple(VEHICLES),)
+MIDDLING = ("person", "motorcycle", "barrier")
+"""Kinds that are wholly in frame, and not too small, at any depth: their name does not tell it."""
+ALIKE = (MIDDLING, ("car",), ("truck", "bus"), ("traffic cone",))
+"""Kinds of about the same size: none of them has to be farther away than another to fit into the picture."""
 LENS_DEG = (48.0, 66.0)
 GAP_M, CAMERA_GAP_M = 0.4, 2.0
 """Least clearance between two footprints, and to the camera."""
@@ -43,11 +44,17 @@ OVERLAP = 0.4
 TRIES = 40
 
 
-def road(front: bool = False, tie: str = "") -> Callable[[Generator, str, SceneConfig], View | str]:
+def road(
+    front: bool = False,
+    tie: str = "",
+    kinds: tuple[tuple[str, ...], ...] = ANY,
+    depths: Callable[[Generator, str], tuple[float, float]] = lambda rng, aim: ANYWHERE,
+) -> Callable[[Generator, str, SceneConfig], View | str]:
     """Worlds of vehicles and people, seen from the height of a car's windscreen.
 
     front: one has a front, and heads for the wind that is aimed at. tie: what two of them have in common where a tie is
-    aimed at: "distance", "column" or "depth".
+    aimed at: "distance", "column" or "depth". kinds: groups of keys of `shapes.VEHICLES`; a scene is of one group.
+    depths: between which depths the first object is, given the aim, metres.
     """
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> View | str:
@@ -57,9 +64,10 @@ def road(front: bool = False, tie: str = "") -> Callable[[Generator, str, SceneC
         ahead = (math.cos(heading), math.sin(heading), eye[2] - dip)
         camera = tidy(Camera.look_at(eye, ahead, round(rng.uniform(*LENS_DEG), 2)))
         things: list[SceneObject] = []
+        group = kinds[rng.integers(len(kinds))]
         for number in range(count):
-            depths = DEPTHS.get(aim, ANYWHERE) if number == 0 else ANYWHERE
-            thing = _placed(rng, things, camera, depths, front and number == 0, config.size)
+            between = depths(rng, aim) if number == 0 else ANYWHERE
+            thing = _placed(rng, group, things, camera, between, front and number == 0, config.size)
             if thing is None:
                 return f"no room for object {number + 1} of {count}"
             things.append(thing)
@@ -79,14 +87,19 @@ def road(front: bool = False, tie: str = "") -> Callable[[Generator, str, SceneC
 
 
 def _placed(
-    rng: Generator, others: list[SceneObject], camera: Camera, depths: tuple[float, float], front: bool, size: Size
+    rng: Generator,
+    kinds: tuple[str, ...],
+    others: list[SceneObject],
+    camera: Camera,
+    depths: tuple[float, float],
+    front: bool,
+    size: Size,
 ) -> SceneObject | None:
-    """A random object of another kind on the road, wholly in frame, that keeps clear of the others."""
-    names = [n for n, shape in VEHICLES.items() if shape.front or not front]
+    """A random object on the road, wholly in frame, that keeps clear of the others and has a name of its own."""
+    shape = str(rng.choice([name for name in kinds if VEHICLES[name].front or not front]))
     right, forward = np.array(camera.rotation[0]), np.array(camera.rotation[2]) * (1, 1, 0)
     spans = [_span(o, camera, size) for o in others]
     for _ in range(TRIES):
-        shape = str(rng.choice(names))
         color = str(rng.choice(VEHICLES[shape].colors))
         extent = tuple(round(float(rng.uniform(*limits)), 4) for limits in VEHICLES[shape].size or ())
         depth = rng.uniform(*depths)

@@ -4,20 +4,21 @@ Four of them come as pairs of complementary prompts (closer and farther, a camer
 count when both are right: `meta["pair"]` is the pair's key beside the group, `meta["twin"]` what the other prompt
 changes (`twins.twin`), `consistency.paired` the score. A tie is an answer of its own; its border is refused.
 Source: SURDS (arXiv 2411.13112), with its thresholds. Its older metrics, errors in metres and pixels, are left out, and
-so are its ranges of unequal width, of which the widest is always right.
+so are its ranges of depth, of which the widest is always right.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from ..render import View
-from ..road import BANDS, TIE, WINDS, heading_deg, road
+from ..road import ALIKE, MIDDLING, TIE, WINDS, heading_deg, road
 from ..task import Question, Roles, Task
 from ..words import metres, name, the
 
@@ -29,8 +30,11 @@ EDGE_M, EDGE_WIDTH, EDGE_DEPTH_M = 0.2, 0.015, 0.1
 """Differences that are this near to the border of a tie are refused."""
 YAW_MARGIN_DEG = 7.5
 """Headings that are this near to a border between two of eight winds are refused."""
-NEAR_M, FAR_M = 7.0, 15.0
-"""Depth ranges: below and above, the other two ranges lie on one side; in between, on both."""
+STARTS_M, WIDTHS_M, GAPS_M = range(1, 6), (4, 5, 6), (1, 2)
+"""Ranges of depth: where the nearest one begins, how wide they are, how far apart."""
+INSIDE_M = 1.2
+"""An asked depth is at least this far within its range."""
+PLACES = ("nearest", "middle", "farthest")
 AXES, BETWEEN = WINDS[::2], WINDS[1::2]
 
 
@@ -111,33 +115,38 @@ def _pixel(view: View, roles: Roles) -> Question | str:
 
 
 def _range_roles(view: View) -> Iterator[Roles]:
-    shapes = [(width, gap) for width in (4, 5, 6) for gap in (1, 2)]
-    things = range(len(view.boxes))
-    return ({"target": i, "width": w, "gap": g, "turn": k} for i in things for w, g in shapes for k in range(3))
+    ranges = product(range(len(view.boxes)), STARTS_M, WIDTHS_M, GAPS_M, range(3))
+    return ({"target": i, "start": s, "width": w, "gap": g, "turn": k} for i, s, w, g, k in ranges)
 
 
 def _depth_range(view: View, roles: Roles) -> Question | str:
-    index, width, gap = roles["target"], roles["width"], roles["gap"]
+    index, start, width, gap = (roles[key] for key in ("target", "start", "width", "gap"))
     depth = float(view.centers[index, 2])
-    low = max(round(depth - width / 2), 0)
-    # The right range is nearest, between the others, or farthest.
-    place_ = 0 if depth < NEAR_M else 2 if depth > FAR_M else 1
-    ranges = [low + (k - place_) * (width + gap) for k in range(3)]
-    if ranges[0] < 0:
-        return "there is no room for two ranges nearer than it"
-    options = tuple(f"between {start} and {start + width} metres" for start in ranges)
+    lows = [start + k * (width + gap) for k in range(3)]
+    place = next((k for k, low in enumerate(lows) if low + INSIDE_M <= depth <= low + width - INSIDE_M), None)
+    if place is None:
+        return f"it is in none of the ranges, or within {INSIDE_M} m of a border"
+    options = tuple(f"between {low} and {low + width} metres" for low in lows)
     noun = the(view.scene, index)
     says = f"{noun.capitalize()} is {metres(depth)} ahead."
     return Question(
         f"How far ahead of the camera is {noun}?",
-        options[place_],
+        options[place],
         (index,),
         noun,
         says,
-        facts=(says, f"That is {options[place_]}."),
+        facts=(says, f"That is {options[place]}."),
         choices=_turned(options, roles["turn"]),
-        aim=BANDS[place_],
+        aim=f"{PLACES[place]} from {start} m",
     )
+
+
+def _in_range(rng: Generator, aim: str) -> tuple[float, float]:
+    """Depths near the middle of the range that is aimed at."""
+    place, start = aim.removesuffix(" m").split(" from ")
+    width, gap = int(rng.choice(WIDTHS_M)), int(rng.choice(GAPS_M))
+    middle = int(start) + PLACES.index(place) * (width + gap) + width / 2
+    return middle - 0.5, middle + 0.5
 
 
 # --- two objects -------------------------------------------------------------------------------------------------
@@ -271,25 +280,26 @@ TASKS: dict[str, Task] = {
     ),
     "surds_depth_range": Task(
         "in which of three ranges of depth an object is",
-        "Depth of its center along the camera's axis, in the middle of its range (but for 0 m). The others are 1 or 2 "
-        f"m away: both farther below {NEAR_M:.0f} m, both nearer above {FAR_M:.0f} m, else one on each side. All are "
-        "equally wide, 4 to 6 m (ours; where only the right one is wide, no picture is needed).",
+        f"Depth of its center along the camera's axis, {INSIDE_M} m or more within its range. The ranges are equally "
+        f"wide, {WIDTHS_M[0]} to {WIDTHS_M[-1]} m, {GAPS_M[0]} or {GAPS_M[-1]} m apart, and begin at {STARTS_M[0]} to "
+        f"{STARTS_M[-1]} m, wherever the right one is (ours; in the source width and place of the ranges tell). Of "
+        "things that can be seen at any depth.",
         "depth",
         SYSTEM,
         "choice",
-        road(),
+        road(kinds=(MIDDLING,), depths=_in_range),
         _range_roles,
         _depth_range,
-        aims=lambda most: BANDS,
+        aims=lambda most: tuple(f"{place} from {start} m" for start in STARTS_M for place in PLACES),
     ),
     "surds_distance": Task(
         "which of two objects is closer to the camera, or farther",
         f"Distances of centers; almost the same up to {TIE_M} m, refused within {EDGE_M} m of that. "
-        "Pairs: closer, farther.",
+        "Pairs: closer, farther. Scenes are of things of about one size, since small ones are not seen far away.",
         "distance",
         SYSTEM,
         "choice",
-        road(tie="distance"),
+        road(tie="distance", kinds=ALIKE),
         _pairs(*CLOSER),
         _distance,
         aims=lambda most: THREE,
@@ -311,15 +321,14 @@ TASKS: dict[str, Task] = {
     "surds_front_behind": Task(
         "whether an object is in front of another, or behind it, as one drives",
         f"In front is larger depth; almost the same below {TIE_DEPTH_M} m, refused within {EDGE_DEPTH_M} m of that. "
-        "Pairs: in front, behind.",
+        "Pairs: in front, behind. Scenes are of things of about the same size.",
         "depth",
         SYSTEM,
         "choice",
-        road(tie="depth"),
+        road(tie="depth", kinds=ALIKE),
         _pairs(*FRONT),
         _front_behind,
         aims=lambda most: ("yes", "no", TIE),
         least=2,
     ),
 }
-"""One entry a task; see `docs/scenes.md` for how to add one."""
