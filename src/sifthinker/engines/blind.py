@@ -1,8 +1,8 @@
 """`blind`: the best constant answer of each task, which is what a benchmark is worth to somebody who does not look.
 
-For generated questions the constant is learned: of the answers (letters, where there are options) to `LEARN` questions
-of the same task and configuration from a training seed, the one that would earn the most on them. Numbers are graded
-as they always are, so the best one need not be the most common one. No picture is made or looked at.
+For generated questions the constant is learned: of the answers (and their letters, where there are options) to `LEARN`
+questions of the same task and configuration from a training seed, the one that would earn the most on them. Numbers are
+graded as they always are, so the best one need not be the most common one. No picture is made or looked at.
 Questions of other sources have no such stream; they get the first option, or `FIRST` by their kind of answer.
 """
 
@@ -98,8 +98,10 @@ def best_constant(samples: Sequence[Sample]) -> str:
 
 
 def candidates(samples: Sequence[Sample]) -> list[str]:
-    """Answers worth trying: the most common ones, and quantiles of numbers."""
+    """Answers worth trying: the most common ones (of options their letters too), and quantiles of numbers."""
     tried = [answer for answer, _ in Counter(_said(sample) for sample in samples).most_common(CANDIDATES)]
+    if samples[0].choices:
+        tried += [answer for answer, _ in Counter(sample.answer for sample in samples).most_common(CANDIDATES)]
     if answer_spec(samples[0]).kind is Kind.NUMBER:
         values = sorted((sample.answer for sample in samples), key=_number)
         tried += [values[i * (len(values) - 1) // CANDIDATES] for i in range(CANDIDATES + 1)]

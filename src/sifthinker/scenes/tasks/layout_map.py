@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from ...floormap import Extent, FloorMap, format_map
 from .. import around
 from ..covisible import SEEN, best, place_of, seen, title
 from ..directions import facing
+from ..layout import Plan
 from ..task import Question, Roles, Task
 from ..topdown import FRAMES, map_of, room_frames
 from ..views import Views
@@ -32,6 +35,8 @@ APART_M = 0.5
 """Centers of two objects that a distance or a direction is asked for are at least so far apart on the floor."""
 GAP_M = 0.2
 """Least gap between two rectangles that is asked for."""
+LONGEST_M = (0.5, 2.0)
+"""Longest sides of things whose extent is asked for, whatever they are."""
 FAR_M, WIDE_M = 1.5, 0.8
 """From here on a distance counts as far, a gap or a side as wide; only for the balance of answers."""
 MARGIN_M = 0.05
@@ -241,6 +246,11 @@ def from_map(task: str, names: Mapping[str, str], floor: FloorMap) -> str | None
     return around.AROUND[round(around.bearing_deg(facing(*places)) / 45) % 8]
 
 
+def _sizes(rng: Generator, aim: str, low: int, high: int) -> Plan:
+    """Things of any size, so that nobody can tell from its name how large one is."""
+    return replace(any_pool(rng, aim, low, high), longest=LONGEST_M)
+
+
 def _over(*words: str) -> tuple[str, ...]:
     """Every word over every number of frames. Both go on at each step, so that few questions are mixed well; this meets
     every pair because the number of words (1, 2 or 8) and that of `FRAMES` (5) have no common factor."""
@@ -293,7 +303,7 @@ TASKS: dict[str, Task] = {
         "size",
         SYSTEM,
         "number",
-        room_frames(any_pool, 3),
+        room_frames(_sizes, 3),
         _sides,
         _size,
         aims=lambda most: _over("near", "far"),
