@@ -94,7 +94,12 @@ class Facts:
             return {(0, 0): "equals", (0, 1): "within", (1, 0): "contains", (1, 1): "overlaps"}[
                 (int(alone > 0), int(other > 0))
             ]
-        return "crosses" if both and (one & ~two).any() and (two & ~one).any() else "other"
+        if not any(areas):
+            return "crosses"
+        line, area = (two, one) if areas[0] else (one, two)
+        if ndimage.distance_transform_edt(area)[line].max() / FINE < 1.5:
+            return "touches"
+        return "crosses" if (line & ~area).any() else "contains" if areas[0] else "within"
 
 
 def two_names(sample, pattern):
@@ -122,7 +127,7 @@ def check_earth_distance(facts, sample):
     *names, how = two_names(sample, "from NAME to NAME, from (edge|center)")
     a, b = map(facts.find, names)
     pixels = facts.gap(a, b) if how == "edge" else np.hypot(*(facts.center(a) - facts.center(b)))
-    assert float(sample.answer.removesuffix(" m")) == pytest.approx(pixels * facts.metres, abs=facts.metres * 0.6)
+    assert float(sample.answer.removesuffix(" m")) == pytest.approx(pixels * facts.metres, abs=facts.metres * 0.75)
 
 
 def buildings(facts, index):
@@ -181,10 +186,18 @@ def test_gold_earns_full_marks(made, name):
 def test_aims_and_references_are_balanced(made, name):
     aims = TASKS[name].aims(3)
     counts = Counter(sample.meta["aim"] for sample, _ in made[name])
-    assert max(counts.values()) <= -(-N // len(aims))
+    assert all(count <= -(-N // len(aims)) * aims.count(aim) for aim, count in counts.items())
     references = Counter(sample.meta["reference"] for sample, _ in made[name])
     assert set(references) == set(REFERENCES) or N < 50
     assert max(references.values()) < 0.5 * N + 4
+
+
+def test_kinds_tell_no_relation():
+    """The best guess from the kinds of two shapes is worth no more than the most common relation."""
+    aims = [aim.split(", ") for aim in TASKS["earth_topology"].aims(3)]
+    guesses = {kinds: Counter(how for other, how in aims if other == kinds) for kinds, _ in aims}
+    assert {how for _, how in aims} == set(RELATIONS)
+    assert sum(max(hows.values()) for hows in guesses.values()) == max(Counter(how for _, how in aims).values())
 
 
 def test_pictures_show_the_shapes(made):
@@ -276,6 +289,10 @@ def test_relations_and_their_margins(other, how):
         (((10, 60), (30, 62), (45, 60)), None),
         (((10, 10), (60, 20), (150, 10)), "disjoint"),
         (((10, 10), (60, 36), (150, 10)), None),
+        (((10, 10), (40, 40), (80, 40)), "touches"),
+        (((10, 40), (48, 40), (48, 10)), None),
+        (((50, 50), (70, 50), (60, 70)), "within"),
+        (((42, 50), (70, 50), (60, 70)), None),
     ],
 )
 def test_relations_of_lines(line, how):

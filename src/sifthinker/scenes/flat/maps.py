@@ -21,6 +21,11 @@ BORDER = 3
 """Polygons stay so many pixels away from the picture's borders."""
 TRIES = 60
 
+Gap = tuple[float, float]
+INSIDE: Gap = (0.0, 0.0)
+OUTSIDE: Gap = (0.0, float("inf"))
+"""How far a building may be from the polygon that it is put beside, in pixels: from, to."""
+
 Corners = tuple[Corner, ...]
 Plain = tuple[str, Corners]
 """A shape without its letter: what it is, and its corners."""
@@ -41,32 +46,35 @@ def apart(rng: Generator, side: int, count: int, lines: bool = False) -> Land | 
     return finished(rng, side, shapes)
 
 
-def paired(rng: Generator, side: int, wanted: str) -> Land | str:
-    """Two shapes of which one stands to the other as wanted (a key of `PAIRS`), and perhaps a third that is apart."""
+def paired(rng: Generator, side: int, kinds: str, wanted: str) -> Land | str:
+    """Two shapes of which one stands to the other as wanted, and perhaps a third that is apart.
+
+    kinds, wanted: keys of `PAIRS`.
+    """
     base = blob(rng, _place(rng, side, 0.35), float(rng.uniform(0.2, 0.28)) * side)
-    corners = None if base is None else PAIRS[wanted](rng, side, base)
+    corners = None if base is None else PAIRS[kinds][wanted](rng, side, base)
     if corners is None:
         return f"no pair for {wanted}"
-    kinds = [str(w) for w in rng.permutation(list(AREAS))]
-    road = str(rng.choice(list(LINES)))
-    # Lines run from border to border; what else is not closed there is not made.
-    shapes: list[Plain] = [(road if len(c) == 3 else kinds[i], c) for i, c in enumerate(corners)]
+    areas, lines = (iter([str(w) for w in rng.permutation(list(names))]) for names in (AREAS, LINES))
+    shapes: list[Plain] = [
+        (next(areas if closed else lines), c) for closed, c in zip(CLOSED[kinds], corners, strict=True)
+    ]
     if relation(*(geometry(*shape) for shape in shapes)) != wanted:
         return f"not clearly {wanted}"
     if rng.random() < 0.5:
-        _add(rng, side, shapes, kinds[2], blob, (0.07, 0.12))
+        _add(rng, side, shapes, next(areas), blob, (0.07, 0.12))
     return finished(rng, side, shapes)
 
 
-def gathered(rng: Generator, side: int, inside: float) -> Land | str:
-    """A large polygon, and three to five buildings around it, each with the given chance inside of it."""
+def gathered(rng: Generator, side: int, gaps: Sequence[Gap]) -> Land | str:
+    """A large polygon, and a building within each of the given distances of it."""
     what = str(rng.choice([w for w in AREAS if w != "building"]))
     base = blob(rng, _place(rng, side, 0.35), float(rng.uniform(0.22, 0.32)) * side)
     if base is None or not _framed(base, side):
         return "a spoiled polygon"
     shapes: list[Plain] = [(what, base)]
-    for _ in range(int(rng.integers(3, 6))):
-        if not _add(rng, side, shapes, "building", block, (0.05, 0.075), inside=rng.random() < inside):
+    for gap in gaps:
+        if not _add(rng, side, shapes, "building", block, (0.05, 0.075), gap):
             return "no room for the buildings"
     return finished(rng, side, shapes)
 
@@ -78,16 +86,18 @@ def _add(
     what: str,
     form: Callable[[Generator, Point, float], Corners | None],
     radii: tuple[float, float],
-    inside: bool = False,
+    gap: Gap = OUTSIDE,
 ) -> bool:
-    """Put a random polygon among shapes: clearly disjoint from all, or clearly within the first one."""
+    """Put a random polygon among shapes, clearly disjoint from all but the first one, of which it is as far as said."""
     others = [geometry(*shape) for shape in shapes]
-    wanted = ["within" if inside and k == 0 else "disjoint" for k in range(len(others))]
+    wanted = ["within" if gap == INSIDE and k == 0 else "disjoint" for k in range(len(others))]
     for _ in range(TRIES):
         corners = form(rng, _place(rng, side, 0.08), float(rng.uniform(*radii)) * side)
         if corners is None or not _framed(corners, side):
             continue
         own = geometry(what, corners)
+        if others and not gap[0] <= own.distance(others[0]) <= gap[1]:
+            continue
         if all(relation(own, other) == way for other, way in zip(others, wanted, strict=True)):
             shapes.append((what, corners))
             return True
@@ -143,13 +153,15 @@ def strip(rng: Generator, side: int) -> Corners:
     """A random line from near one border to near the opposite one, with one bend."""
     start, end = (int(v) for v in rng.integers(4, side - 4, 2))
     x, y = (int(v) for v in rng.integers(side // 3, 2 * side // 3, 2))
-    corners = ((4, start), (x, y), (side - 4, end))
+    left, right = (int(v) for v in rng.integers(4, side // 8, 2))
+    corners = ((left, start), (x, y), (side - right, end))
     return corners if rng.random() < 0.5 else tuple((y, x) for x, y in corners)
 
 
 # --- pairs: (rng, side, polygon) -> corners of the subject and of the other ------------------------------------------
 
 Pair = tuple[Corners, Corners]
+MakePair = Callable[[Generator, int, Corners], Pair | None]
 
 
 def _disjoint(rng: Generator, side: int, base: Corners) -> Pair | None:
@@ -185,20 +197,48 @@ def _contains(rng: Generator, side: int, base: Corners) -> Pair | None:
     return (base, inner) if inner else None
 
 
-def _within(rng: Generator, side: int, base: Corners) -> Pair | None:
-    pair = _contains(rng, side, base)
-    return pair and (pair[1], pair[0])
-
-
 def _equals(rng: Generator, side: int, base: Corners) -> Pair | None:
     """The same corners from another one on, so that lists of corners do not give it away."""
     start = int(rng.integers(1, len(base)))
     return base, base[start:] + base[:start]
 
 
-def _crosses(rng: Generator, side: int, base: Corners) -> Pair | None:
-    line, other = strip(rng, side), strip(rng, side)
-    return (line, base) if rng.random() < 0.6 else (line, other)
+def _line_apart(rng: Generator, side: int, base: Corners) -> Pair | None:
+    small = _shrunk(base, 0.6)
+    return (strip(rng, side), small) if small else None
+
+
+def _line_along(rng: Generator, side: int, base: Corners) -> Pair | None:
+    """The line comes from near the picture's border, straight enough not to graze, and ends with one of the edges."""
+    index = int(rng.integers(len(base)))
+    edge = [base[index - 1], base[index]]
+    p, q = edge if rng.random() < 0.5 else edge[::-1]
+    line = (strip(rng, side)[0], p, q)
+    way, out = np.subtract(line[0], p), np.subtract(p, np.mean(base, axis=0))
+    if way @ out < 0.5 * np.hypot(*way) * np.hypot(*out):
+        return None
+    return line if rng.random() < 0.5 else line[::-1], base
+
+
+def _line_inside(rng: Generator, side: int, base: Corners) -> Pair | None:
+    pair = _contains(rng, side, base)
+    return pair and (pair[1][:3], base)
+
+
+def _line_across(rng: Generator, side: int, base: Corners) -> Pair | None:
+    return strip(rng, side), base
+
+
+def _lines(rng: Generator, side: int, base: Corners) -> Pair | None:
+    return strip(rng, side), strip(rng, side)
+
+
+def _swapped(pair: MakePair) -> MakePair:
+    def make(rng: Generator, side: int, base: Corners) -> Pair | None:
+        made = pair(rng, side, base)
+        return made and (made[1], made[0])
+
+    return make
 
 
 def _shrunk(corners: Corners, share: float) -> Corners | None:
@@ -206,16 +246,37 @@ def _shrunk(corners: Corners, share: float) -> Corners | None:
     return _sound(middle + share * (np.array(corners, float) - middle))
 
 
-PAIRS: dict[str, Callable[[Generator, int, Corners], Pair | None]] = {
-    "disjoint": _disjoint,
-    "touches": _touches,
-    "overlaps": _overlaps,
-    "within": _within,
-    "contains": _contains,
-    "equals": _equals,
-    "crosses": _crosses,
+PAIRS: dict[str, dict[str, MakePair]] = {
+    "polygons": {
+        "disjoint": _disjoint,
+        "touches": _touches,
+        "overlaps": _overlaps,
+        "within": _swapped(_contains),
+        "contains": _contains,
+        "equals": _equals,
+    },
+    "line and polygon": {
+        "disjoint": _line_apart,
+        "touches": _line_along,
+        "within": _line_inside,
+        "crosses": _line_across,
+    },
+    "polygon and line": {
+        "disjoint": _swapped(_line_apart),
+        "touches": _swapped(_line_along),
+        "contains": _swapped(_line_inside),
+        "crosses": _swapped(_line_across),
+    },
+    "lines": {"disjoint": _lines, "crosses": _lines},
 }
-"""How two shapes in a relation are drawn; what comes out is checked."""
+"""How two shapes in a relation are drawn, by their kinds; what comes out is checked."""
+CLOSED = {
+    "polygons": (True, True),
+    "line and polygon": (False, True),
+    "polygon and line": (True, False),
+    "lines": (False, False),
+}
+"""Which of the two are polygons."""
 
 
 # --- letters -------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ..flat.maps import apart
 from ..flat.search import until_served
 from ..flat.topology import relation
 from ..task import Question, Roles, Task
+from .dge_rules import bin_of, bins
 
 if TYPE_CHECKING:
     from ..generate import SceneConfig
@@ -30,6 +31,8 @@ SYSTEM = "EarthSpatialBench (ours)"
 SCHEME = "azimuth8"
 BORDER_DEG = 5.0
 """Direction: the azimuth is at least so far from a border between two of the eight sectors."""
+BORDERS = {"edges": (0.06, 0.12, 0.25, 0.5), "centers": (0.25, 0.35, 0.5, 0.7)}
+"""Distance: as many lie between each two of these shares of the picture's width, so that the width tells less of it."""
 CENTERS_PX = 20.0
 """Direction, distance of centers: centers are at least so far apart."""
 AZIMUTH_TOLERANCE_DEG = 22.5
@@ -211,9 +214,13 @@ def _distance(world: Land, roles: Roles) -> Question | str:
         ),
         distractors=(f"{_meters(world, 3 * pixels)} m",),
         unit="m",
-        aim=roles["from"],
+        aim=f"{roles['from']}, {bin_of(pixels / world.side, BORDERS[roles['from']])}",
         meta={"reference": roles["by"]},
     )
+
+
+def _listed(what: str) -> str:
+    return ", ".join(f"{share:g}" for share in BORDERS[what])
 
 
 def earth_task(
@@ -255,13 +262,14 @@ TASKS: dict[str, Task] = {
     "earth_distance": earth_task(
         "how far two shapes on a map are apart, in metres",
         "Shortest distance between edges of shapes that are clearly disjoint, or between centers of area; the width of "
-        "the picture in metres is given.",
+        "the picture in metres is given. Short distances are as common as long ones: as many lie between each two of "
+        f"{_listed('edges')} of that width for edges, {_listed('centers')} for centers.",
         "distance",
         "number",
         _with_lines,
         _pairs_measured,
         _distance,
-        lambda most: ("edges", "centers"),
+        lambda most: tuple(f"{what}, {part}" for what, shares in BORDERS.items() for part in bins(shares)),
     ),
 }
 """One entry a task; see `earth_relations` for the others."""

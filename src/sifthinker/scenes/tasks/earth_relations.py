@@ -7,13 +7,14 @@ its opposite.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
 from ..flat.canvas import LETTERS
 from ..flat.land import Land
-from ..flat.maps import gathered, paired
+from ..flat.maps import CLOSED, INSIDE, OUTSIDE, PAIRS, gathered, paired
 from ..flat.topology import RELATIONS, relation
 from ..task import Question, Roles, Task
 from .earth import REFERENCES, called, earth_task, legend, pairs, scale, sentence, short, side_of, two_names
@@ -27,22 +28,36 @@ NEAREST_PX = 4.0
 WITHIN = 0.1
 """Count within a distance: no distance is nearer than this share to it, nor nearer than `WITHIN_PX`."""
 WITHIN_PX = 3.0
-REACHES_PX = (10, 15, 20, 30, 40, 50)
-"""Distances within which is counted."""
+REACHES_PX = (15, 20, 30, 40)
+"""Distances within which is counted. Each has each number as often, so that it does not tell how many there are."""
 COUNTS = ("0", "1", "2", "3", "4")
+ASKED = ("polygons", "line and polygon", "polygons", "polygon and line", "polygons", "lines")
+"""Kinds of pairs in turn, each with each of its answers. Lines never overlap nor equal here, and polygons cannot cross;
+with so many polygons, kinds still tell no more of a relation than that `disjoint` is the most common."""
 
 
 def _pair(rng: Generator, aim: str, config: SceneConfig) -> Land | str:
-    drawn = {"yes": RELATIONS[1:], "no": RELATIONS[:1], "": RELATIONS}.get(aim, (aim,))
-    return paired(rng, side_of(config), str(rng.choice(drawn)))
+    kinds, answer = aim.split(", ") if aim else ("polygons", "yes")
+    drawn = {"yes": [how for how in PAIRS[kinds] if how != "disjoint"], "no": ["disjoint"]}.get(answer, [answer])
+    return paired(rng, side_of(config), kinds, str(rng.choice(drawn)))
 
 
 def _around_it(rng: Generator, aim: str, config: SceneConfig) -> Land | str:
-    return gathered(rng, side_of(config), 0.0)
+    return gathered(rng, side_of(config), [OUTSIDE] * int(rng.integers(3, 6)))
 
 
 def _in_and_around(rng: Generator, aim: str, config: SceneConfig) -> Land | str:
-    return gathered(rng, side_of(config), 0.5 if rng.random() < 0.5 else 0.0)
+    """Four or five buildings, as many of them inside or near as the aim says."""
+    how, number = aim.split(", ") if aim else ("inside", "1")
+    count, mine, other = int(rng.integers(4, 6)), INSIDE, OUTSIDE
+    if how != "inside":
+        reach = float(how.removesuffix(" px"))
+        mine, other = (0.0, reach - _margin(reach)), (reach + _margin(reach), float("inf"))
+    return gathered(rng, side_of(config), [mine if k < int(number) else other for k in range(count)])
+
+
+def _margin(reach: float) -> float:
+    return max(WITHIN_PX, WITHIN * reach)
 
 
 # --- groups --------------------------------------------------------------------------------------------------------
@@ -117,7 +132,7 @@ def _count(world: Land, roles: Roles) -> Question | str:
         reach = roles["reach_px"]
         if "within" in ways.values():
             return "a building is inside"
-        if any(abs(gap - reach) < max(WITHIN_PX, WITHIN * reach) for gap in gaps.values()):
+        if any(abs(gap - reach) < _margin(reach) for gap in gaps.values()):
             return "a distance is close to the limit"
         found = [i for i in gaps if gaps[i] < reach]
         question, wide = f"less than {reach * world.metres:g} m from the edge of", scale(world)
@@ -136,6 +151,7 @@ def _count(world: Land, roles: Roles) -> Question | str:
             ),
             f"So the count is {answer}.",
         ),
+        aim=f"inside, {answer}" if inside else f"{roles['reach_px']} px, {answer}",
         meta={"reference": roles["by"], "how": roles["how"]},
     )
 
@@ -161,6 +177,11 @@ def _related(world: Land, roles: Roles) -> tuple[str, tuple[str, str]] | str:
     return (how, names) if how else "their relation is not clear"
 
 
+def _aim(world: Land, roles: Roles, answer: str) -> str:
+    closed = tuple(world.shapes[roles[key]].closed for key in "ab")
+    return f"{next(kinds for kinds in CLOSED if CLOSED[kinds] == closed)}, {answer}"
+
+
 def _topology(world: Land, roles: Roles) -> Question | str:
     found = _related(world, roles)
     if isinstance(found, str):
@@ -176,6 +197,7 @@ def _topology(world: Land, roles: Roles) -> Question | str:
         f"{sentence(both)} {_SAYS[how]}: {how}.",
         facts=_topology_facts(world, roles, how),
         distractors=(RELATIONS[RELATIONS.index(how) - 1],),
+        aim=_aim(world, roles, how),
         meta={"reference": roles["by"]},
     )
 
@@ -184,6 +206,14 @@ def _topology_facts(world: Land, roles: Roles, how: str) -> tuple[str, ...]:
     a, b = (world.shapes[roles[key]] for key in "ab")
     one, two = a.geometry, b.geometry
     both = one.intersection(two)
+    if a.closed != b.closed:
+        (line, way), (area, ground) = ((b, two), (a, one)) if a.closed else ((a, one), (b, two))
+        along = way.intersection(ground.boundary).length
+        return (
+            f"Of {line.what} {line.letter}, {both.length - along:.0f} pixels run inside of {area.what} {area.letter}, "
+            f"{along:.0f} along its border and {way.difference(ground).length:.0f} outside.",
+            f"That is called {how}.",
+        )
     return (
         f"{a.what.capitalize()} {a.letter} covers {one.area:.0f} square pixels, {b.what} {b.letter} {two.area:.0f}.",
         f"They share {both.area:.0f} square pixels; the shortest way between them is {one.distance(two):.1f} pixels.",
@@ -204,6 +234,7 @@ def _intersects(world: Land, roles: Roles) -> Question | str:
         both,
         f"{sentence(both)} {_SAYS[how]}.",
         facts=(*_topology_facts(world, roles, how), f"So the answer is {answer}."),
+        aim=_aim(world, roles, answer),
         meta={"reference": roles["by"], "relation": how},
     )
 
@@ -223,33 +254,35 @@ TASKS: dict[str, Task] = {
     "earth_count": earth_task(
         "how many buildings on a map are inside of a shape, or within a distance of it",
         f"Inside: clearly within; near: shortest distance between edges, none closer to the limit than {WITHIN:.0%} of "
-        f"it and {WITHIN_PX:g} pixels.",
+        f"it and {WITHIN_PX:g} pixels. Inside and each distance in pixels have each number as often.",
         "count",
         "number",
         _in_and_around,
         _countable,
         _count,
-        lambda most: COUNTS,
+        lambda most: tuple(f"{how}, {n}" for n, how in product(COUNTS, ("inside", *(f"{px} px" for px in REACHES_PX)))),
     ),
     "earth_topology": earth_task(
         "how one shape on a map stands to another, in the names of the OGC",
-        "Interiors, borders and outsides of exact shapes; each relation with its margin in flat/topology.py.",
+        "Interiors, borders and outsides of exact shapes; each relation with its margin in flat/topology.py. "
+        "Of two polygons, a line and a polygon or two lines, each relation that they can have here comes as often.",
         "topology",
         "text",
         _pair,
         pairs,
         _topology,
-        lambda most: RELATIONS,
+        lambda most: tuple(f"{kinds}, {how}" for kinds in ASKED for how in PAIRS[kinds]),
     ),
     "earth_intersects": earth_task(
         "whether two shapes on a map have any place in common",
-        "The OGC's intersects: every relation but disjoint, with the margins of earth_topology.",
+        "The OGC's intersects: every relation but disjoint, with the margins of earth_topology. Polygons and lines "
+        "have each answer as often.",
         "topology",
         "yesno",
         _pair,
         pairs,
         _intersects,
-        lambda most: ("yes", "no"),
+        lambda most: tuple(f"{kinds}, {answer}" for kinds in ASKED for answer in ("yes", "no")),
     ),
 }
 """One entry a task."""
