@@ -6,6 +6,7 @@ python docs/make_tasks.py NAME ...   only these pictures are made again
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from sifthinker.scenes.tasks import TASKS
 from sifthinker.trace import Trace, format_trace
 
 DOCS = Path(__file__).parent
+BLIND = DOCS.parent / "bench" / "results" / "blind.json"
 SEED = 7
 SIZE = (192, 192)
 WIDTH = 480
@@ -29,6 +31,12 @@ Every task, with a sample of seed {seed}: what is asked, the exact answer, the g
 and the rule. Written by `make gallery`. "(ours)" marks rules of our own where the source gives none.
 
     sifthinker scenes --tasks NAME --n 1000 --seed 7 --out DIR
+
+*Blind* is what a task is worth to somebody who does not look: by the best constant answer, and by a linear model of the
+words of the question and its options, each with a 95% interval on held-out questions; beside them the chance of a guess
+where answers can be counted. `{command}` measures it. Stories in words can be read, so words tell more there, and where
+an answer may be "cannot be determined", it is half of the time. A quantity counts in part, or within a factor, so that
+a typical one earns something.
 
 """
 
@@ -44,7 +52,9 @@ def main(names: list[str]) -> None:
             picture = draw_trace(sample, None, trace, width=WIDTH)
             picture.convert("RGB").save(folder / f"{name}.jpg", quality=66, optimize=True)
         systems[task.system.removesuffix(" (ours)")].append(entry(name, sample, trace))
-    text = HEAD.format(seed=SEED) + "\n".join(f"## {system}\n\n" + "\n".join(e) for system, e in systems.items())
+    text = HEAD.format(seed=SEED, command=json.loads(BLIND.read_text())["command"]) + "\n".join(
+        f"## {system}\n\n" + "\n".join(e) for system, e in systems.items()
+    )
     (DOCS / "tasks.md").write_text(text)
 
 
@@ -53,11 +63,14 @@ def entry(name: str, sample: Sample, trace: Trace) -> str:
     task = TASKS[name]
     options = "".join(f"<br>({chr(65 + i)}) {choice}" for i, choice in enumerate(sample.choices))
     question = sample.question.replace("\n", "<br>")
+    blind = json.loads(BLIND.read_text())["tasks"].get(name)
     return f"""### {name}
 
 {task.about[0].upper()}{task.about[1:]}. *{task.family}, answer: {task.answer_kind}, {task.system}.*
 
 **Rule.** {task.rule}
+
+{f"**Blind.** {said(blind)}" if blind else ""}
 
 > {question}{options}
 >
@@ -69,6 +82,15 @@ def entry(name: str, sample: Sample, trace: Trace) -> str:
 
 {indented(format_trace(trace))}
 """
+
+
+def said(blind: dict) -> str:
+    """The figures of a task in one line."""
+    constant, language = (
+        f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in (blind["constant"], blind["language"])
+    )
+    chance = "" if blind["chance"] is None else f", chance {blind['chance']:.2f}"
+    return f"Constant {constant}, words {language}{chance}; {blind['n']} questions."
 
 
 def indented(text: str) -> str:

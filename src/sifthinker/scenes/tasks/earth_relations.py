@@ -196,7 +196,7 @@ def _topology(world: Land, roles: Roles) -> Question | str:
         both,
         f"{sentence(both)} {_SAYS[how]}: {how}.",
         facts=_topology_facts(world, roles, how),
-        distractors=(RELATIONS[RELATIONS.index(how) - 1],),
+        distractors=tuple(other for other in RELATIONS if other != how),
         aim=_aim(world, roles, how),
         meta={"reference": roles["by"]},
     )
