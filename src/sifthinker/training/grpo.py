@@ -51,6 +51,8 @@ class GrpoConfig:
     """Without LoRA: leave the vision tower as it is."""
     dtype: str = "auto"
     """Of the loaded weights: auto is bfloat16 on a GPU, float32 elsewhere."""
+    prefix_sharing: str = "auto"
+    """Compute all completions of a prompt on one row: on, off, or auto (if the first batch agrees with TRL's rows)."""
     resume: bool = False
     """Go on from the newest complete checkpoint in `out`."""
 
@@ -148,6 +150,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
                 callbacks=[LogHistory(out)],
                 store=store,
                 rewards=config.rewards,
+                prefix_sharing=config.prefix_sharing,
                 record=record,
             )
         return run(trainer, out, record, checkpoint)

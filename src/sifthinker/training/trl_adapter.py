@@ -1,12 +1,15 @@
 """The one file that knows TRL's shapes: the trainer subclasses of the warm-up and of GRPO-SIF.
 
-Written against TRL 1.16; `tests/training/test_runs.py` holds the signatures of the private methods used here
-(`_calculate_rewards`, `_get_train_sampler`, `_tokenize_prompts`, `_save`, `_save_checkpoint`,
-`_load_optimizer_and_scheduler`, `_load_from_checkpoint`).
+Written against TRL 1.16; `tests/training/test_trl_adapter.py` holds the signatures of the private methods used here.
+
+TRL repeats every prompt, with its pictures, for each completion, in every pass. Here a generation batch keeps each
+prompt once (`prompts.Prompts`); TRL is given prompts without pictures, and the numbers of its rows' prompts travel
+with them as the column `rows`.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,22 @@ from peft import PeftModel
 from torch.utils.data import Sampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
+from trl.data_utils import prepare_multimodal_messages
+from trl.models import unwrap_model_for_generation
+from trl.trainer.utils import split_tensor_dict
 
 from ..engines.processor import load_model
 from ..errors import InputError
 from ..rewards.focus import area_hiou
 from .progress import ProgressStore
+from .prompts import Prompts, image_model, unique_prompts
+from .rollout import collapsed, complete, unknown_fields
 from .run import sign
+from .shared_prefix import log_probs, why_not
 from .trl_rewards import ANSWER, PROGRESS, read_replies
+
+SAME = {torch.float32: 1e-3, torch.bfloat16: 0.05}
+"""Log-probabilities that differ by no more than this on average are the same, by the type of the weights."""
 
 
 def generation_window(global_step: int, args: GRPOConfig) -> int:
@@ -109,22 +121,144 @@ class SifSFTTrainer(_OurFolders, SFTTrainer):
 
 
 class SifGRPOTrainer(_OurFolders, GRPOTrainer):
-    """TRL's trainer plus the progress store, and the first-box metric that tells hacking from focus."""
+    """TRL's trainer with each prompt once, plus the progress store, and the first-box metric that tells hacking.
 
-    def __init__(self, *args: Any, store: ProgressStore, rewards: Sequence[str], **kwargs: Any) -> None:
+    prefix_sharing: "on", "off", or "auto": where the first batch gives what TRL's own rows give.
+    """
+
+    def __init__(
+        self, *args: Any, store: ProgressStore, rewards: Sequence[str], prefix_sharing: str = "auto", **kwargs: Any
+    ) -> None:
         self.store = store
         # The full names: a user's `module:answer` is called answer by TRL as well.
         self.columns = list(rewards)
         super().__init__(*args, **kwargs)
+        reason = why_not(self.model)
+        if prefix_sharing == "on" and reason:
+            raise InputError(f"prefix_sharing: on, but this model cannot: {reason}")
+        self.sharing = prefix_sharing != "off" and reason is None
+        self._unproven = self.sharing and prefix_sharing == "auto"
+        if not self.use_vllm and (unknown := unknown_fields(self.generation_config)):
+            raise InputError(f"generation_kwargs: {', '.join(unknown)} cannot be had without vLLM; leave it out")
+        # By mode, since an evaluation may come between the steps that train on one generation batch.
+        self._prompts: dict[str, Prompts] = {}
+        self._rows: torch.Tensor | None = None
+        self._inputs: list[dict[str, Any]] = []
 
     def window(self) -> int:
         """The current generation window, which names a visit in the progress store."""
         return generation_window(self.state.global_step, self.args)  # type: ignore[arg-type]
 
+    @property
+    def _mode(self) -> str:
+        return "train" if self.model.training else "eval"  # type: ignore[union-attr]
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        # As TRL's, but groups stay together: the sampler has shuffled the prompts, and rows of one are worth more side
+        # by side.
+        if self._mode == "eval":
+            return self._generate_and_score_completions(generation_batch)
+        steps = self.args.steps_per_generation
+        if self._step % (steps * self.num_iterations) == 0 or self._buffered_inputs is None:
+            self._buffered_inputs = split_tensor_dict(self._generate_and_score_completions(generation_batch), steps)
+        return self._buffered_inputs[self._step % steps]
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        self._inputs = inputs
+        # Without `images`, TRL has no pictures to repeat.
+        output = super()._generate_and_score_completions(
+            [{k: v for k, v in row.items() if k != "images"} for row in inputs]
+        )
+        return {**output, "rows": self._prompts[self._mode].rows}
+
     def _tokenize_prompts(self, prompts: Any) -> Any:
-        ids, images, fields = super()._tokenize_prompts(prompts)
-        # TRL marks questions in words by None among lists of pictures, which processors do not take.
-        return ids, images and [pictures or [] for pictures in images], fields
+        numbers: dict[str, int] = {}
+        rows = [numbers.setdefault(row["sample"].id, len(numbers)) for row in self._inputs]
+        firsts = [rows.index(n) for n in range(len(numbers))]
+        pictures = [self._inputs[row]["images"] for row in firsts]
+        shown = [prepare_multimodal_messages(prompts[r], images=p) for r, p in zip(firsts, pictures, strict=True)]
+        ids, _, fields = super()._tokenize_prompts(shown)
+        made = unique_prompts(self.model, rows, ids, fields, [len(p) for p in pictures])
+        if not any(p.requires_grad for p in image_model(self.model).visual.parameters()):
+            made.encode(self.model)
+        self._prompts[self._mode], self._rows = made, made.rows
+        return [ids[n] for n in rows], None, {}
+
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.use_vllm:
+            token = self.model.config.image_token_id  # type: ignore[union-attr]
+            pictures = [row["images"] or None for row in self._inputs]
+            return super()._generate_single_turn([collapsed(i, token) for i in prompt_ids], pictures, *args, **kwargs)
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped,
+                self.accelerator,
+                gather_deepspeed3_params=self.args.ds3_gather_for_generation,
+                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+            ) as model,
+            torch.no_grad(),
+            self._dist.summon_full_params(self.model_wrapped, recurse=False),
+        ):
+            return complete(model, self._prompts[self._mode], self.generation_config), None
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        self._rows = inputs["rows"]
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Any,
+        attention_mask: Any,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **_: Any,
+    ) -> Any:
+        prompts, rows = self._prompts[self._mode], self._rows
+        assert rows is not None
+        given = input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy
+
+        def shared() -> Any:
+            with self.accelerator.autocast():
+                return log_probs(
+                    model, prompts, rows, input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:],
+                    self._tokenizer.pad_token_id, batch_size, compute_entropy,
+                )  # fmt: skip
+
+        def stock() -> Any:
+            numbers = rows.tolist()
+            kinds = torch.zeros_like(input_ids)
+            for row, n in enumerate(numbers):
+                end = input_ids.shape[1] - logits_to_keep
+                kinds[row, end - len(prompts.kinds[n]) : end] = prompts.kinds[n]
+            pictures = prompts.pictures(numbers)
+            counts = [0 if prompts.grids[n] is None else len(prompts.grids[n]) for n in numbers]
+            more = {**pictures, "num_images": counts, "mm_token_type_ids": kinds} if pictures else {}
+            return super(SifGRPOTrainer, self)._get_per_token_logps_and_entropies(
+                model, *given, compute_aux_loss, **more
+            )
+
+        if self._unproven:
+            self._prove(shared, stock)
+        if not self.sharing or compute_aux_loss:
+            return stock()
+        return *shared(), None
+
+    def _prove(self, shared: Callable[[], Any], stock: Callable[[], Any]) -> None:
+        """Compare both ways on the first batch; go on in TRL's if they differ, and say so."""
+        with torch.no_grad():
+            ours, theirs = shared()[0].float(), stock()[0].float()
+        off = (ours - theirs).abs().mean().item()
+        self._unproven = False
+        if not off <= SAME[ours.dtype if next(self.model.parameters()).dtype == torch.float32 else torch.bfloat16]:  # type: ignore[union-attr]
+            self.sharing = False
+            warnings.warn(
+                f"prefix_sharing: log-probabilities of shared rows differ from TRL's by {off:.2g} on average, so every "
+                "completion gets a row of its own; please report this with model and versions",
+                stacklevel=2,
+            )
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochOrder:
         return EpochOrder(super()._get_train_sampler(dataset), lambda: int((self.state.epoch or 0) + 1e-6))
