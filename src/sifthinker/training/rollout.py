@@ -80,7 +80,7 @@ def complete(model: Any, prompts: Prompts, config: GenerationConfig) -> list[lis
     made = torch.full((len(rows), config.max_new_tokens), pad, device=device)
     lengths = torch.full((len(rows),), config.max_new_tokens, device=device)
     for step in range(config.max_new_tokens):
-        token = _draw(change(said, scores.float()), bool(config.do_sample))
+        token = _draw(change(said, scores.float()), bool(config.do_sample))  # type: ignore[arg-type]
         token = token.masked_fill(done, pad)
         made[alive, step] = token
         ended = torch.isin(token, ends) & ~done

@@ -128,7 +128,7 @@ def log_probs(
     model: with TRL's fused head. rows: the prompt of each completion. at_once: so many completions at a time, rounded
     up to whole groups; None: all of them. Where `mask` is 0 the result is 0.
     """
-    found = {"log_probs": None, "entropy": None}
+    found: dict[str, Tensor] = {}
     wanted = ("log_probs", "entropy") if entropy else ("log_probs",)
     text = image_model(model).config.get_text_config()
     parts = []
@@ -149,7 +149,7 @@ def log_probs(
         cells = [torch.cat([laid.cells[axis] for laid, _ in parts]) for axis in (0, 1)]
         flat = torch.cat(values)
         found[name] = flat.new_zeros(completions.shape).index_put((cells[0], cells[1]), flat)
-    return found["log_probs"], found["entropy"]  # type: ignore[return-value]
+    return found["log_probs"], found.get("entropy")
 
 
 def _chunks(rows: Tensor, at_once: int | None) -> list[list[int]]:

@@ -34,8 +34,8 @@ from .run import sign
 from .shared_prefix import log_probs, why_not
 from .trl_rewards import ANSWER, PROGRESS, read_replies
 
-SAME = {torch.float32: 1e-3, torch.bfloat16: 0.05}
-"""Log-probabilities that differ by no more than this on average are the same, by the type of the weights."""
+SAME, SAME_BF16 = 1e-3, 0.05
+"""Log-probabilities that differ by no more than this on average are the same, in float32 and in less."""
 
 
 def generation_window(global_step: int, args: GRPOConfig) -> int:
@@ -126,6 +126,10 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
     prefix_sharing: "on", "off", or "auto": where the first batch gives what TRL's own rows give.
     """
 
+    args: GRPOConfig  # type: ignore[assignment]
+    model: Any
+    _tokenizer: Any
+
     def __init__(
         self, *args: Any, store: ProgressStore, rewards: Sequence[str], prefix_sharing: str = "auto", **kwargs: Any
     ) -> None:
@@ -147,11 +151,11 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
 
     def window(self) -> int:
         """The current generation window, which names a visit in the progress store."""
-        return generation_window(self.state.global_step, self.args)  # type: ignore[arg-type]
+        return generation_window(self.state.global_step, self.args)
 
     @property
     def _mode(self) -> str:
-        return "train" if self.model.training else "eval"  # type: ignore[union-attr]
+        return "train" if self.model.training else "eval"
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         # As TRL's, but groups stay together: the sampler has shuffled the prompts, and rows of one are worth more side
@@ -159,6 +163,7 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         if self._mode == "eval":
             return self._generate_and_score_completions(generation_batch)
         steps = self.args.steps_per_generation
+        assert steps is not None  # TRL fills it in
         if self._step % (steps * self.num_iterations) == 0 or self._buffered_inputs is None:
             self._buffered_inputs = split_tensor_dict(self._generate_and_score_completions(generation_batch), steps)
         return self._buffered_inputs[self._step % steps]
@@ -186,7 +191,7 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
 
     def _generate_single_turn(self, prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
         if self.use_vllm:
-            token = self.model.config.image_token_id  # type: ignore[union-attr]
+            token = self.model.config.image_token_id
             pictures = [row["images"] or None for row in self._inputs]
             return super()._generate_single_turn([collapsed(i, token) for i in prompt_ids], pictures, *args, **kwargs)
         with (
@@ -194,7 +199,7 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
                 self.model_wrapped,
                 self.accelerator,
                 gather_deepspeed3_params=self.args.ds3_gather_for_generation,
-                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,  # type: ignore[arg-type]
             ) as model,
             torch.no_grad(),
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
@@ -252,7 +257,9 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
             ours, theirs = shared()[0].float(), stock()[0].float()
         off = (ours - theirs).abs().mean().item()
         self._unproven = False
-        if not off <= SAME[ours.dtype if next(self.model.parameters()).dtype == torch.float32 else torch.bfloat16]:  # type: ignore[union-attr]
+        exact = next(self.model.parameters()).dtype == torch.float32 and not self.args.bf16
+        # Also where it is nan.
+        if not off <= (SAME if exact else SAME_BF16):
             self.sharing = False
             warnings.warn(
                 f"prefix_sharing: log-probabilities of shared rows differ from TRL's by {off:.2g} on average, so every "
@@ -266,7 +273,7 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         samples = [row["sample"] for row in inputs]
-        mode = "train" if self.model.training else "eval"  # type: ignore[union-attr]
+        mode = "train" if self.model.training else "eval"
         first = [
             0.0 if trace.first_focus is None else area_hiou(trace.first_focus, sample)
             for trace, sample in zip(read_replies(completions, samples), samples, strict=True)
