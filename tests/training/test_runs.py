@@ -232,6 +232,28 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(made: tuple[Pa
         train("sft", {**values, "resume": True, "learning_rate": 5e-4})
 
 
+def test_a_run_of_an_older_version_can_be_resumed(tmp_path: Path) -> None:
+    from sifthinker.training.config import to_dict
+    from sifthinker.training.grpo import GrpoConfig
+    from sifthinker.training.run import find_start
+
+    def start(given: dict[str, Any], **more: Any) -> Path | None:
+        (tmp_path / "training.json").write_text(json.dumps({"prompt_hash": prompt_hash(), "config": given}))
+        config = GrpoConfig("m", "d", str(tmp_path), resume=True, **more)
+        return find_start(tmp_path, to_dict(config, {"max_steps": 3}), config)
+
+    checkpoint = tmp_path / "checkpoint-2"
+    checkpoint.mkdir()
+    (checkpoint / "trainer_state.json").write_text("{}")
+    before = to_dict(GrpoConfig("m", "d", str(tmp_path)), {"max_steps": 3})
+    del before["prefix_sharing"]
+    assert start(before) == checkpoint
+    with pytest.raises(InputError, match="prefix_sharing"):
+        start(before, prefix_sharing="off")
+    with pytest.raises(InputError, match="max_steps"):
+        start({k: v for k, v in before.items() if k != "max_steps"})
+
+
 def test_a_torn_checkpoint_is_passed_over(tmp_path: Path) -> None:
     from sifthinker.training.run import find_checkpoint
 

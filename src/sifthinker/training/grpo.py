@@ -122,7 +122,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
 
     args = trl_args(config, trl)
     out, given = Path(config.out), to_dict(config, trl)
-    checkpoint = find_start(out, given, config.resume)
+    checkpoint = find_start(out, given, config)
     processor, family = open_processor(config.model, config.max_pixels)
     args.generation_kwargs = {"suppress_tokens": vision_ids(processor, family), **(args.generation_kwargs or {})}
     grid = pixel_grid(processor) or family.grid

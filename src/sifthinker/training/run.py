@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,10 +60,11 @@ def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-def find_start(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
+def find_start(out: Path, given: dict[str, Any], config: Any) -> Path | None:
     """The checkpoint to go on from, or None for a fresh start, also after one that had not saved anything yet.
 
-    config: as given; see `config.to_dict`.
+    given: the config as it was given; see `config.to_dict`. config: our part of it. Fields that an older version did
+    not have are taken for their defaults there.
     Raises `InputError` when the folder holds a run and `resume` is false, and when that was made with another prompt
     or other settings. Writes nothing.
     """
@@ -71,7 +73,7 @@ def find_start(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
     checkpoint = find_checkpoint(out)
     if checkpoint is None and not any(out.glob("*.safetensors")):
         return None
-    if not resume:
+    if not config.resume:
         raise InputError(f"{out} already holds a run: give --resume to go on with it, or another --out")
     try:
         before = json.loads((out / RECORD).read_text())
@@ -81,7 +83,8 @@ def find_start(out: Path, config: dict[str, Any], resume: bool) -> Path | None:
         ) from error
     if before["prompt_hash"] != prompt_hash():
         raise InputError(f"{out} was started with another prompt ({before['prompt_hash']}, now {prompt_hash()})")
-    now, then = _as_read_back(config), before["config"]
+    defaults = {f.name: f.default for f in fields(config) if f.default is not MISSING}
+    now, then = _as_read_back(given), {**_as_read_back(defaults), **before["config"]}
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k) and k not in ("resume", "out"))
     if changed:
         raise InputError(f"{out} was started with other settings: {', '.join(changed)}; restore them or start anew")

@@ -92,7 +92,7 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
 
     args = trl_args(config, trl)
     out, given = Path(config.out), to_dict(config, trl)
-    checkpoint = find_start(out, given, config.resume)
+    checkpoint = find_start(out, given, config)
     processor, family = open_processor(config.model, config.max_pixels)
     grid = pixel_grid(processor) or family.grid
     rows = load_rows(config.data, config.max_pixels, grid, out, target=config.target, limit=config.limit)
