@@ -1,7 +1,7 @@
 """One self-contained HTML page from a run folder: of one evaluation, of several, or of a whole experiment.
 
     RUN/data/NAME          data sets (`manifest.json`)
-    RUN/sft, RUN/grpo      trainings (`log_history.jsonl`, `training.json`)
+    RUN/sft, RUN/grpo      trainings (`log_history.jsonl`, `alarms.jsonl`, `training.json`); or RUN itself is one
     RUN/eval/base, sft, grpo   evaluations (`runs`)
 
 What is missing is named, never made up: a page can be made while the run goes on. Every sentence about results
@@ -26,6 +26,7 @@ from .figures import Figure, environment, figure_of_item, trace_figure
 from .metrics import HEADLINE, LOWER_IS_BETTER, Item, metrics_of
 from .records import atomic_write, disk_errors
 from .runs import METRICS, RUN, read_metrics, read_run
+from .training.health import ALARMS, read_lines
 
 __all__ = ["print_table", "report", "trace_figure"]
 
@@ -60,6 +61,7 @@ class Training:
 
     name: str
     log: list[dict[str, Any]]
+    alarms: list[dict[str, Any]]
     config: str
 
     @property
@@ -89,7 +91,7 @@ def report(run_dir: str | Path, out: str | Path | None = None) -> Path:
         changes=changes,
         findings=_findings(stages, changes),
         tasks=_tasks(stages),
-        charts=[(t.label, _charts(t)) for t in trainings],
+        charts=[(t, _charts(t)) for t in trainings],
         examples=examples,
         pictures=list(pictures.values()),
         counts=tables.counts,
@@ -139,17 +141,10 @@ def _stage(folder: Path) -> Stage:
 
 def _trainings(folder: Path) -> list[Training]:
     found = []
-    for path in sorted(folder.glob(f"*/{LOG}"), key=lambda p: _place(p.parent)):
-        rows = []
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                break  # torn by a kill, or being written
-            if isinstance(row, dict) and isinstance(row.get("step"), (int, float)):
-                rows.append(row)
+    for path in sorted([*folder.glob(LOG), *folder.glob(f"*/{LOG}")], key=lambda p: _place(p.parent)):
         config = path.parent / "training.json"
-        found.append(Training(path.parent.name, rows, config.read_text() if config.exists() else ""))
+        text = config.read_text() if config.exists() else ""
+        found.append(Training(path.parent.resolve().name, read_lines(path), read_lines(path.parent / ALARMS), text))
     return found
 
 

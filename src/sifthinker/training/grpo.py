@@ -89,6 +89,8 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
         "output_dir": config.out,
         "report_to": "none",
         "remove_unused_columns": False,
+        # A loss that is no number must be seen, not averaged away.
+        "logging_nan_inf_filter": False,
         # Scaling by the group's spread would cancel the progress bonus; see docs/design/progress.md.
         "scale_rewards": "batch",
     }
@@ -116,7 +118,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     from .config import trl_refusals
     from .data import load_rows
     from .progress import ProgressStore
-    from .run import LogHistory, find_start, lora_config, open_model, open_processor, record_of, run, vision_ids
+    from .run import Health, LogHistory, find_start, lora_config, open_model, open_processor, record_of, run, vision_ids
     from .trl_adapter import SifGRPOTrainer
     from .trl_rewards import build_rewards
 
@@ -147,7 +149,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
                 train_dataset=rows,
                 processing_class=processor,
                 peft_config=adapter,
-                callbacks=[LogHistory(out)],
+                callbacks=[LogHistory(out), Health(out, checkpoint)],
                 store=store,
                 rewards=config.rewards,
                 prefix_sharing=config.prefix_sharing,

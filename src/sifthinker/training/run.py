@@ -2,6 +2,7 @@
 
 RUN/training.json        config as given and as resolved with TRL's defaults, versions, git commit, prompt hash
 RUN/log_history.jsonl    one line per logged step
+RUN/alarms.jsonl         what was wrong with it, and since when (GRPO)
 RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
 RUN/model files          the final model or adapter, with its processor, card and stamp
 RUN/cache/               memory-mapped rows; there while the run goes on, removed at its end
@@ -10,22 +11,26 @@ RUN/cache/               memory-mapped rows; there while the run goes on, remove
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from dataclasses import MISSING, fields
+import sys
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
 from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerState
 
 from ..engines.processor import load_model, load_processor, model_config
 from ..engines.stamp import compare_stamp, write_stamp
-from ..errors import InputError
+from ..errors import InputError, SifError
 from ..prompt import Family, family_of, prompt_hash
 from ..provenance import provenance
 from ..records import atomic_write, disk_errors
 from .config import trl_refusals
 from .data import CACHE
+from .health import ALARMS, alarms_of, read_lines
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -159,16 +164,9 @@ def model_card(record: dict[str, Any]) -> str:
 def _cut_log(path: Path, checkpoint: Path | None) -> None:
     """Drop logged steps after the checkpoint: they will be run, and logged, again."""
     step = _step(checkpoint) if checkpoint else 0
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except ValueError:
-            break  # torn by a kill; the steps from here on are run again
-    atomic_write(path, "".join(kept))
+    if path.exists():
+        kept = [row for row in read_lines(path) if row["step"] <= step]
+        atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 class LogHistory(TrainerCallback):
@@ -184,6 +182,40 @@ class LogHistory(TrainerCallback):
         if state.is_world_process_zero and logs:
             with self.path.open("a") as file:
                 file.write(json.dumps({"step": state.global_step, **logs}, default=float) + "\n")
+
+
+class Health(TrainerCallback):
+    """Looks at every logged row, says what is wrong, and ends a run whose loss is no number."""
+
+    def __init__(self, out: Path, checkpoint: Path | None) -> None:
+        """checkpoint: that the run goes on from; alarms after it will be raised again, if they must."""
+        self.path, start = out / ALARMS, _step(checkpoint) if checkpoint else 0
+        self.rows: list[dict[str, Any]] = [row for row in read_lines(out / LOG) if row["step"] <= start]
+        self.holding = {alarm.name for alarm in alarms_of(self.rows)}
+        if self.path.exists():
+            kept = [alarm for alarm in read_lines(self.path) if alarm["step"] <= start]
+            atomic_write(self.path, "".join(json.dumps(alarm) + "\n" for alarm in kept))
+
+    def on_log(
+        self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Raise what has begun to hold. Raises `SifError` for a loss or a gradient that is not finite."""
+        if not logs or not state.is_world_process_zero:
+            return
+        self.rows.append({"step": state.global_step, **logs})
+        for name in ("loss", "grad_norm"):
+            if isinstance(value := logs.get(name), (int, float)) and not math.isfinite(value):
+                raise SifError(
+                    f"step {state.global_step}: {name} is {value}, and to train on would ruin the weights. Go on from "
+                    "the last checkpoint with a lower learning_rate or max_grad_norm"
+                )
+        now = alarms_of(self.rows)
+        for alarm in now:
+            if alarm.name not in self.holding:
+                tqdm.write(f"ALARM at step {alarm.step}, {alarm.name}: {alarm.says}; {alarm.look}", file=sys.stderr)
+                with self.path.open("a") as file:
+                    file.write(json.dumps(asdict(alarm)) + "\n")
+        self.holding = {alarm.name for alarm in now}
 
 
 def lora_config(r: int, alpha: int, dropout: float) -> Any:
