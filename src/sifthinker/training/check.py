@@ -1,6 +1,7 @@
-"""A dry run before training: does gold earn full marks, do damaged traces earn less, how long are rows, the plan.
+"""A dry run before training: does gold earn full marks, do damaged traces earn less, how long are rows, the plan, and
+the memory that a step will take (`memory.estimate`).
 
-Memory estimates and checks against a second engine are left out.
+Checks against a second engine are left out.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
 
     target, flags: a folder, or a config file or recipe with --field value over it, in any order.
     Returns `ready`, `problems`, `rows`, `gold_rewards` and `corrupted_rewards` (means by reward), the `contact_sheet`'s
-    path, and for a config `tokens` (real lengths of prompt and completion) and `plan`.
+    path, and for a config `tokens` (real lengths of prompt and completion), `plan`, and `memory` (bytes by part).
     Raises `InputError` for what would end the training command in one line, too.
     """
     folder, config, args = target, None, None
@@ -53,6 +54,7 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
     if config is not None:
         result["tokens"] = _tokens(config.model, config.max_pixels, pairs)
         result["plan"] = plan(args, count_rows(folder, config.limit))
+        result["memory"] = _memory(config, args, result["tokens"], problems)
         if result["plan"]["optimizer_steps"] < 1:
             problems.append("the data set is smaller than one batch: no optimizer step would be made")
     sheet = (out or Path(folder)) / "check.png"
@@ -152,6 +154,42 @@ def _tokens(model: str, max_pixels: int, pairs: Pairs) -> dict[str, Any]:
     return {"prompt": _spread(prompts), "completion": _spread(completions)}
 
 
+def _memory(config: Any, args: Any, tokens: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Bytes by part for one device; a problem where a GPU is there and too small."""
+    import torch
+
+    from .memory import GIB, estimate
+    from .run import lora_config
+
+    generations = getattr(args, "num_generations", None) or 1
+    rows = args.per_device_train_batch_size
+    longest = tokens["completion"]["max"] if tokens["completion"] else 0
+    dtype = config.dtype if config.dtype != "auto" else "bfloat16" if torch.cuda.is_available() else "float32"
+    found = estimate(
+        model_config(config.model),
+        dtype=getattr(torch, dtype),
+        prompt=tokens["prompt"]["max"],
+        completion=getattr(args, "max_completion_length", None) or longest,
+        group=generations,
+        rows=rows,
+        window_rows=rows * (getattr(args, "steps_per_generation", None) or 0),
+        lora=lora_config(config.lora_r, config.lora_alpha, config.lora_dropout) if config.lora else None,
+        freeze_vision=config.freeze_vision,
+        checkpointing=args.gradient_checkpointing,
+        beta=getattr(args, "beta", 0.0),
+    )
+    shared = getattr(config, "prefix_sharing", "off") != "off"
+    peak = max(found["total"]["training_shared" if shared else "training_unshared"], found["total"]["rollout"])
+    if torch.cuda.is_available():
+        there = torch.cuda.get_device_properties(0).total_memory
+        if peak > 0.9 * there:
+            problems.append(
+                f"a step needs about {peak / GIB:.1f} GiB, this GPU has {there / GIB:.1f}: lower "
+                "per_device_train_batch_size, max_completion_length or max_pixels, or train an adapter (lora)"
+            )
+    return {**found, "peak": peak}
+
+
 def _spread(lengths: Sequence[int]) -> dict[str, float] | None:
     if not lengths:
         return None
@@ -212,12 +250,26 @@ def summary(result: dict[str, Any]) -> str:
     for part in ("tokens", "plan"):
         if part in result:
             lines.append(f"{part}: {result[part]}")
+    if memory := result.get("memory"):
+        parts = {k: v for k, v in memory.items() if isinstance(v, int) and k not in ("parameters", "trained", "peak")}
+        parts["activations"] = memory["activations"]["shared"]
+        lines.append(
+            f"memory: about {_size(memory['peak'])} for {memory['parameters'] / 1e6:.1f} M parameters, of which "
+            f"{memory['trained'] / 1e6:.1f} M are trained ("
+            + ", ".join(f"{name} {_size(value)}" for name, value in parts.items() if value)
+            + ")"
+        )
     lines.append(f"contact sheet: {result['contact_sheet']}")
     lines += [f"problem: {p}" for p in result["problems"][:20]]
     if len(result["problems"]) > 20:
         lines.append(f"... and {len(result['problems']) - 20} more problems")
     lines.append("ready" if result["ready"] else "not ready")
     return "\n".join(lines)
+
+
+def _size(value: float) -> str:
+    """Bytes as people say them."""
+    return f"{value / 2**30:.1f} GiB" if value >= 2**30 else f"{value / 2**20:.1f} MiB"
 
 
 def _show(value: float | None) -> str:
