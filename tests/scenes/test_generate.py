@@ -205,7 +205,7 @@ def test_a_task_that_finds_nothing_leaves_its_turn_to_the_next():
 
 
 def test_giving_up_says_why():
-    with pytest.raises(SifError, match=r"no world found for any of .*NEVER: .*it is not the day for it \(12 times\)"):
+    with pytest.raises(SifError, match=r"no world found for any of .*NEVER: .*it is not the day for it \(24 times\)"):
         make(scene_config([f"{__name__}:NEVER"], (48, 48), (1, 1)), seed=0, index=0)
 
 

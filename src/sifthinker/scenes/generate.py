@@ -36,7 +36,7 @@ OBJECTS = (1, 3)
 """Fewest and most objects of a scene where nothing is said."""
 RENDERERS = {"embree": "", "mitsuba": "photoreal"}
 """What makes the photos, and the extra that installs it, if that is not `scenes`."""
-TRIES = 12
+TRIES = 24
 """Worlds to try for a task before the next task has its turn."""
 CHUNK = 8
 """Samples that a worker makes in one go."""
