@@ -24,6 +24,11 @@ Size = tuple[int, int]
 WHOLE_AREA = 0.95
 """A box of at least this share of the image counts as the whole image: it focuses on nothing."""
 
+MIN_SIDE = 0.01
+"""Shortest side of a gold box as a share of the image's side: ten steps of the grid of traces."""
+MIN_PIXELS = 6
+"""Shortest side of a gold box in pixels of the image."""
+
 GRID = 1000
 """Boxes in traces have three decimals, so their edges lie on multiples of 1 / GRID."""
 
@@ -90,6 +95,11 @@ class Box:
     def is_whole(self) -> bool:
         """Whether the box covers (nearly) the whole image; see `WHOLE_AREA`."""
         return self.area >= WHOLE_AREA
+
+    def too_small(self, size: Size) -> bool:
+        """Whether a side is below `MIN_SIDE`, or below `MIN_PIXELS` in an image of `size`: nobody could point at it."""
+        short = min(self.width * size[0], self.height * size[1])
+        return short < MIN_PIXELS or min(self.width, self.height) < MIN_SIDE
 
     def iou(self, other: Box) -> float:
         """Intersection over union, in [0, 1]."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,34 @@ def test_tasks_come_in_turn(stream):
     assert sum(in_turn) > 0.97 * len(stream)
 
 
+def test_few_samples_of_many_tasks_have_all_kinds_of_answers():
+    """The aims of a task come in an order of their own, not the least numbers first."""
+    config = scene_config(list(TASKS), (64, 64))
+    numbers = list(TASKS)
+    for name, all_answers in (("earth_count", "01234"), ("count", "123"), ("tally_simple", "0123")):
+        at = [numbers.index(name) + turn * len(numbers) for turn in range(10)]
+        answers = [make_blind(config, 7, index).answer for index in at]
+        assert len(set(answers)) >= len(all_answers) - 1, (name, answers)
+        assert max(answers.count(a) for a in answers) <= 6
+
+
+def test_every_aim_comes_once_in_each_round():
+    name, aims = "tally_simple", TASKS["tally_simple"].aims(3)
+    config = scene_config([name], (64, 64))
+    for start in (0, len(aims)):
+        served = Counter(make_blind(config, 3, start + i).meta["aim"] for i in range(len(aims)))
+        assert served == Counter(aims)
+
+
+@pytest.mark.parametrize("tasks", ["surds_*", "all"])
+def test_evidence_can_be_pointed_at(tasks):
+    names = task_names(tasks)
+    for sample, _ in generate(len(names) if tasks == "all" else 24, seed=11, tasks=names, size=(64, 64)):
+        for box in sample.boxes:
+            assert not box.too_small(sample.photo().size)
+            assert not box.quantized().is_whole
+
+
 def test_samples_say_what_they_show(stream):
     for sample, _ in stream:
         assert sample.photo().size == sample.depth.size == (96, 96)
@@ -101,6 +130,7 @@ def test_single_objects_leave_the_tasks_that_need_no_more():
         ({"objects": (1, 9)}, "objects 1 to 9"),
         ({"size": (16, 96)}, "size 16x96: sides need 32 pixels"),
         ({"size": (40, 200)}, "size 40x200"),
+        ({"tasks": ["json:dumps"]}, "task json:dumps is of type function"),
         ({"seed": -1}, "seed -1"),
         ({"workers": 0}, "workers 0"),
     ],
@@ -175,7 +205,7 @@ def test_a_task_that_finds_nothing_leaves_its_turn_to_the_next():
 
 
 def test_giving_up_says_why():
-    with pytest.raises(SifError, match=r"no world found for any of .*NEVER: .*it is not the day for it \(12 times\)"):
+    with pytest.raises(SifError, match=r"no world found for any of .*NEVER: .*it is not the day for it \(24 times\)"):
         make(scene_config([f"{__name__}:NEVER"], (48, 48), (1, 1)), seed=0, index=0)
 
 

@@ -140,20 +140,26 @@ def build_scenes(
         "real": real,
     }
 
+    refused: Counter[str] = Counter()
+
     def outcomes(start: int) -> Iterator[Kept | Reject]:
         if real is None:
             made = generate(n - start, seed, tasks, size, objects, workers, start, style, renderer)
         else:
-            made = islice(ask_frames(open_frames(real), tasks, seed, style=style), start, n)
+            made = islice(ask_frames(open_frames(real), tasks, seed, refused=refused, style=style), start, n)
         for sample, trace in made:
             stored = as_stored(sample)
             # Several views come as one larger picture.
             shown = size if stored.image is None else stored.photo().size
             yield screen(stored, shown) or gold_earns_all(stored, trace) or Kept(stored, trace)
 
-    return write_dataset(
+    manifest = write_dataset(
         outcomes, Path(out), Run(real or "scenes", "scenes", seed, config, "scenes"), total=n, resume=resume
     )
+    if not manifest["read"]:
+        reasons = "; ".join(f"{reason} ({count} times)" for reason, count in refused.most_common(4))
+        raise InputError(f"{real}: nothing can be asked about these frames: {reasons or 'there are no frames'}")
+    return manifest
 
 
 # --- from rows to outcomes -----------------------------------------------------------------------------------------

@@ -12,16 +12,11 @@ from pathlib import Path
 
 from ..answers import read
 from ..errors import InputError
-from ..geometry import Box, Size
+from ..geometry import Size
 from ..grading import answer_spec
 from ..sample import Sample
 from ..trace import Trace
 from .outcome import Reject
-
-MIN_SIDE = 0.01
-"""Shortest side of a gold box as a share of the image's side: ten steps of the grid of traces."""
-MIN_PIXELS = 6
-"""Shortest side of a gold box in pixels of the photo."""
 
 _TAG = re.compile(r"</?(?:think|area|text|answer)>")
 
@@ -47,15 +42,9 @@ def screen(sample: Sample, size: Size) -> Reject | None:
     for box in sample.boxes:
         if box.quantized().is_whole:
             return Reject(sample.id, "gold_is_whole", f"{list(box)} covers {box.area:.3f} of the image")
-        if too_small(box, size):
+        if box.too_small(size):
             return Reject(sample.id, "too_small", f"{box.width * size[0]:.1f}x{box.height * size[1]:.1f} pixels")
     return _no_depth(sample)
-
-
-def too_small(box: Box, size: Size) -> bool:
-    """Whether a side of the box is below `MIN_SIDE` or `MIN_PIXELS`."""
-    short = min(box.width * size[0], box.height * size[1])
-    return short < MIN_PIXELS or min(box.width, box.height) < MIN_SIDE
 
 
 def _no_depth(sample: Sample) -> Reject | None:

@@ -16,13 +16,14 @@ from functools import cached_property
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
 from ..errors import InputError, SifError
-from ..geometry import Size
+from ..geometry import MIN_PIXELS, Size
 from ..lookup import lookup
 from ..sample import Sample
 from ..trace import Trace
@@ -35,7 +36,7 @@ OBJECTS = (1, 3)
 """Fewest and most objects of a scene where nothing is said."""
 RENDERERS = {"embree": "", "mitsuba": "photoreal"}
 """What makes the photos, and the extra that installs it, if that is not `scenes`."""
-TRIES = 12
+TRIES = 24
 """Worlds to try for a task before the next task has its turn."""
 CHUNK = 8
 """Samples that a worker makes in one go."""
@@ -107,7 +108,9 @@ def scene_config(
     if not names:
         raise InputError(f"no tasks given; known: {', '.join(sorted(TASKS))}")
     for name in names:
-        task: Task = lookup("task", name, TASKS)
+        task = lookup("task", name, TASKS)
+        if not isinstance(task, Task):
+            raise InputError(f"task {name} is of type {type(task).__name__}, not a sifthinker.scenes.task.Task")
         if objects is not None and task.least > high:
             raise InputError(
                 f"task {name} needs scenes of {task.least} or more objects, but at most {high} are asked for"
@@ -225,17 +228,45 @@ def _find(config: SceneConfig, seed: int, index: int, rng: Generator) -> _Found:
         # A task that needs more objects than are asked for has its own bounds.
         low, high = (max(n, task.least) for n in config.objects)
         fitting = replace(config, objects=(low, high))
-        aims = task.aims(high)
-        aim = aims[(index // len(config.tasks)) % len(aims)]
+        aim = _aim(task.aims(high), name, seed, index // len(config.tasks))
         for _ in range(TRIES):
             world = task.world(rng, aim, fitting)
             found = world if isinstance(world, str) else propose(task, world, rng, aim)
+            if not isinstance(found, str) and (why := unfit(world, found[1])):
+                found = why
             if isinstance(found, str) or isinstance(world, str):
                 reasons[f"{name}: {found}"] += 1
                 continue
             return _Found(f"scenes-{config.digest}-{seed}-{index:06d}", name, aim, world, *found)
     listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(4))
     raise SifError(f"sample {index} of seed {seed}: no world found for any of {', '.join(config.tasks)}: {listed}")
+
+
+def _aim(aims: Sequence[str], name: str, seed: int, turn: int) -> str:
+    """The aim of a task at its turn: all of them once before one comes again, in an order of each round's own.
+
+    In a fixed order, few samples of many tasks would all be of the first aims, which are often the least numbers.
+    """
+    cycle, place = divmod(turn, len(aims))
+    return aims[int(np.random.default_rng((seed, cycle, crc32(name.encode()))).permutation(len(aims))[place])]
+
+
+def unfit(world: World, question: Question) -> str | None:
+    """Why the evidence of a question cannot be pointed at in the world's picture, or None."""
+    boxes = [world.boxes[thing] for thing in question.evidence]
+    if not boxes or None in boxes:
+        return None  # a world in words has nothing to point at; others are refused when the trace is made
+    depth = world.depth
+    if depth is None and world.image is None:
+        return None
+    size = depth.size if depth is not None else world.image.shape[1::-1]  # type: ignore[union-attr]
+    for thing, box in zip(question.evidence, boxes, strict=True):
+        assert box is not None
+        if box.too_small(size):
+            return f"the {world.labels[thing]} is smaller than {MIN_PIXELS} pixels"
+        if box.quantized().is_whole:
+            return f"the {world.labels[thing]} fills the picture"
+    return None
 
 
 def _sample(config: SceneConfig, found: _Found, blind: bool = False) -> Sample:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.random import Generator
 
-from ..geometry import Size
+from ..geometry import MIN_PIXELS, Size
 from .layout import PAINTS, STAGES, clearance, distance_to, enclose, tidy, too_hidden
 from .model import Camera, Floats, SceneObject, turn
 from .render import View, render
@@ -34,11 +34,13 @@ MIDDLING = ("person", "motorcycle", "barrier")
 """Kinds that are wholly in frame, and not too small, at any depth: their name does not tell it."""
 ALIKE = (MIDDLING, ("car",), ("truck", "bus"), ("traffic cone",))
 """Kinds of about the same size: none of them has to be farther away than another to fit into the picture."""
-LENS_DEG = (48.0, 66.0)
+LENS_DEG = (40.0, 56.0)
+FINER = 2
+"""Pictures of roads are as many times larger than others, across and down: far things are small."""
 GAP_M, CAMERA_GAP_M = 0.4, 2.0
 """Least clearance between two footprints, and to the camera."""
-LEAST = (0.035, 0.055)
-"""Least width and height of an object in the picture, as shares of it."""
+LEAST_PX = MIN_PIXELS + 1
+"""Least width and height of an object in the picture, pixels."""
 OVERLAP = 0.4
 """Boxes of two objects share at most this part of the smaller one."""
 TRIES = 40
@@ -50,7 +52,7 @@ def road(
     kinds: tuple[tuple[str, ...], ...] = ANY,
     depths: Callable[[Generator, str], tuple[float, float]] = lambda rng, aim: ANYWHERE,
 ) -> Callable[[Generator, str, SceneConfig], View | str]:
-    """Worlds of vehicles and people, seen from the height of a car's windscreen.
+    """Worlds of vehicles and people, seen from the height of a car's windscreen, in pictures of `FINER` size.
 
     front: one has a front, and heads for the wind that is aimed at. tie: what two of them have in common where a tie is
     aimed at: "distance", "column" or "depth". kinds: groups of keys of `shapes.VEHICLES`; a scene is of one group.
@@ -58,7 +60,10 @@ def road(
     """
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> View | str:
-        count = int(rng.integers(config.objects[0], config.objects[1] + 1))
+        count, size = (
+            int(rng.integers(config.objects[0], config.objects[1] + 1)),
+            (FINER * config.size[0], FINER * config.size[1]),
+        )
         eye = (0.0, 0.0, round(rng.uniform(1.5, 2.1), 4))
         heading, dip = rng.uniform(0, 2 * math.pi), rng.uniform(-0.02, 0.14)
         ahead = (math.cos(heading), math.sin(heading), eye[2] - dip)
@@ -67,7 +72,7 @@ def road(
         group = kinds[rng.integers(len(kinds))]
         for number in range(count):
             between = depths(rng, aim) if number == 0 else ANYWHERE
-            thing = _placed(rng, group, things, camera, between, front and number == 0, config.size)
+            thing = _placed(rng, group, things, camera, between, front and number == 0, size)
             if thing is None:
                 return f"no room for object {number + 1} of {count}"
             things.append(thing)
@@ -80,7 +85,7 @@ def road(
         scene = enclose(rng, tuple(things[i] for i in order), (camera,), STAGES["vehicles"])
         if any(clearance(a, b) < GAP_M for a, b in combinations(things, 2)):
             return "two objects are too near each other"
-        view = render(scene, config.size)
+        view = render(scene, size)
         return _cut_off(view) or too_hidden(view) or view
 
     return make
@@ -111,7 +116,7 @@ def _placed(
         if thing.label in [o.label for o in others] or distance_to(thing, camera.position) < CAMERA_GAP_M:
             continue
         span = _span(thing, camera, size)
-        inside = span.min() > 0.01 and span.max() < 0.99 and (span[2:] - span[:2] > LEAST).all()
+        inside = span.min() > 0.01 and span.max() < 0.99 and ((span[2:] - span[:2]) * size > LEAST_PX).all()
         free = all(clearance(thing, o) >= GAP_M for o in others) and all(_share(span, s) <= OVERLAP for s in spans)
         if inside and free:
             return thing

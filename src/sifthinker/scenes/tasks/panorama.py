@@ -51,6 +51,12 @@ AHEAD = "The middle of this panorama is straight ahead of you."
 # --- what a panorama shows ---------------------------------------------------------------------------------------
 
 
+LEAST_PX = 25
+"""Visible pixels of an object, at least, whose distance is asked for: the middle one of few tells little."""
+
+FEW = f"fewer than {LEAST_PX} pixels show it"
+
+
 def _refused(view: View, *things: int) -> str | None:
     if not view.camera.panorama:
         return "it is no panorama"
@@ -77,8 +83,11 @@ def said(yaw_deg: float) -> str:
     return f"{abs(yaw_deg):.0f} degrees to the {'right' if yaw_deg >= 0 else 'left'}"
 
 
-def _reach(view: View, thing: int) -> tuple[float, float, float]:
-    """Median distance from the camera of the object's visible pixels, metres, between the quantiles of `STEADY`."""
+def _reach(view: View, thing: int) -> tuple[float, float, float] | None:
+    """Median distance from the camera of the object's visible pixels, metres, between the quantiles of `STEADY`; None
+    for fewer than `LEAST_PX` pixels."""
+    if (view.instances == thing).sum() < LEAST_PX:
+        return None
     low, middle, high = np.quantile(view.depth.values[view.instances == thing], (STEADY[0], 0.5, STEADY[1]))
     return float(low), float(middle), float(high)
 
@@ -182,7 +191,10 @@ def _observer_distance(view: View, roles: Roles) -> Question | str:
     thing = roles["target"]
     if why := _refused(view, thing):
         return why
-    (low, away, high), what = _reach(view, thing), the(view.scene, thing)
+    reach, what = _reach(view, thing), the(view.scene, thing)
+    if reach is None:
+        return FEW
+    low, away, high = reach
     bands = {int(np.searchsorted(BANDS_M, d)) for d in (low - BAND_MARGIN_M, high + BAND_MARGIN_M)}
     if len(bands) > 1:
         return f"the distance is within {BAND_MARGIN_M} m of the border of a band"
@@ -207,6 +219,8 @@ def _relative_3d(view: View, roles: Roles) -> Question | str:
         return why
     first, second = the(view.scene, a), the(view.scene, b)
     way, one, other = wrapped(yaw_of(view, b) - yaw_of(view, a)), _reach(view, a), _reach(view, b)
+    if one is None or other is None:
+        return FEW
     near, far = one[1], other[1]
     if not TURN_DEG[0] <= abs(way) <= TURN_DEG[1]:
         return f"they are not {TURN_DEG[0]} to {TURN_DEG[1]} degrees apart"

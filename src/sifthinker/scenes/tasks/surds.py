@@ -30,7 +30,7 @@ EDGE_M, EDGE_WIDTH, EDGE_DEPTH_M = 0.2, 0.015, 0.1
 """Differences that are this near to the border of a tie are refused."""
 YAW_MARGIN_DEG = 7.5
 """Headings that are this near to a border between two of eight winds are refused."""
-STARTS_M, WIDTHS_M, GAPS_M = range(1, 6), (4, 5, 6), (1, 2)
+STARTS_M, WIDTHS_M, GAPS_M = range(2, 5), (4, 5), (1, 2)
 """Ranges of depth: where the nearest one begins, how wide they are, how far apart."""
 INSIDE_M = 1.2
 """An asked depth is at least this far within its range."""
