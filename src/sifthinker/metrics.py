@@ -167,9 +167,10 @@ def _verdict(pair: str, item: Item) -> Verdict:
 
 
 def _constant(items: Iterable[Item]) -> tuple[int, int]:
-    """How often the most common gold answer is right, of how many."""
-    golds = Counter(i["gold_label"] for i in items if i["gold_label"])
-    return max(golds.values(), default=0), golds.total()
+    """How often the most common gold answer (of options: its letter, or its words) is right, of how many."""
+    known = [i for i in items if i["gold_label"]]
+    golds = (Counter(i[field] for i in known) for field in ("gold_label", "gold"))
+    return max((count for counts in golds for count in counts.values()), default=0), len(known)
 
 
 def _task(items: Sequence[Item]) -> dict[str, Any]:

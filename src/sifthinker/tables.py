@@ -83,7 +83,7 @@ def summary(result: Mapping[str, Any]) -> str:
     if known:
         lines.append("without looking: " + ", ".join(f"{name} {number(value)}" for name, value in known.items()))
     if together := result.get("consistency"):
-        said = {name: value for name, value in together.items() if isinstance(value, (int, float))}
+        said: dict[str, Any] = {k: value for k, value in together.items() if isinstance(value, (int, float))}
         if "paired" in together:
             said["both right"] = interval(together["paired"])
         said |= together.get("abstention", {})
