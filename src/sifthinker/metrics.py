@@ -6,6 +6,8 @@
                       the whole image; items without such a box do not enter (see `counts`); lower is better
     valid_rate        share of replies without faults
     rewards           mean of every reward, over the items that it can judge
+    consistency       where items are asked again (benchmarks `twins` and `variants`): shares of the groups of which
+                      all are right, and scores of abstention; null elsewhere
 
 Each is {"value", "low", "high"} with a 95 % interval over units (photo, scene or group); null where nothing could be
 measured. Which reply earns which value is decided in `evaluate` and `benchmarks`.
@@ -17,11 +19,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .grading import ABSTAIN
+from .scenes.consistency import CANNOT, CLEAN, Verdict, abstention, flip_circular, parse_id
 from .statistics import compare_paired, estimate
 
 Item = dict[str, Any]
 
 SCHEMA = 1
+
+TWIN = "-twin"
+"""How the id of the other item of a pair ends."""
 
 HEADLINE = ("answer_accuracy", "hiou", "depth_error", "valid_rate")
 """The metrics that others rely on, in the order of tables."""
@@ -62,6 +69,7 @@ def metrics_of(items: Sequence[Item]) -> dict[str, Any]:
         "bounds": _bounds(items) if failed else None,
         "complete": failed == 0,
         "baselines": _baselines(answered),
+        "consistency": _consistency(answered),
         "tasks": {task: _task([i for i in items if i["task"] == task]) for task in sorted({i["task"] for i in items})},
     }
     return found
@@ -126,10 +134,43 @@ def _baselines(items: Sequence[Item]) -> dict[str, float | None]:
     }
 
 
+def _consistency(items: Sequence[Item]) -> dict[str, Any] | None:
+    """Scores of items that count together. Partners are known by their ids: `-twin`, `-flip` and rotations."""
+    by_id = {i["item_id"]: i for i in items if i["value"] is not None}
+    pairs = [
+        (by_id[base], i) for name, i in by_id.items() if (base := name.removesuffix(TWIN)) != name and base in by_id
+    ]
+    if pairs:
+        both = [float(a["value"] == b["value"] == 1.0) for a, b in pairs]
+        found: dict[str, Any] = {
+            "pairs": len(pairs),
+            "paired": estimate(both, [a["group_id"] for a, _ in pairs]).to_json(),
+        }
+        if any(CANNOT in (a["gold"], b["gold"]) for a, b in pairs):
+            found["abstention"] = abstention(_verdict(a["item_id"], i) for a, b in pairs for i in (a, b))
+        return found
+    options = {base: len(i["choices"]) for name, i in by_id.items() if (base := parse_id(name)[0]) == name}
+    if not options or not any(parse_id(name)[1] for name in by_id):
+        return None
+    # A group of which an item failed cannot be scored.
+    whole = Counter(parse_id(name)[0] for name in by_id)
+    options = {base: count for base, count in options.items() if whole[base] == 2 * count}
+    rows = [(name, i["value"] == 1.0) for name, i in by_id.items() if parse_id(name)[0] in options]
+    return {"groups": len(options), **flip_circular(rows, options)} if options else None
+
+
+def _verdict(pair: str, item: Item) -> Verdict:
+    said = (item["extraction"] or {}).get("value")
+    letters = {chr(ord("A") + n): choice for n, choice in enumerate(item["choices"])}
+    abstained = said == ABSTAIN or (isinstance(said, str) and letters.get(said) == CANNOT)
+    return Verdict(pair, "open" if item["gold"] == CANNOT else CLEAN, item["value"] == 1.0, abstained)
+
+
 def _constant(items: Iterable[Item]) -> tuple[int, int]:
-    """How often the most common gold answer is right, of how many."""
-    golds = Counter(i["gold_label"] for i in items if i["gold_label"])
-    return max(golds.values(), default=0), golds.total()
+    """How often the most common gold answer (of options: its letter, or its words) is right, of how many."""
+    known = [i for i in items if i["gold_label"]]
+    golds = (Counter(i[field] for i in known) for field in ("gold_label", "gold"))
+    return max((count for counts in golds for count in counts.values()), default=0), len(known)
 
 
 def _task(items: Sequence[Item]) -> dict[str, Any]:

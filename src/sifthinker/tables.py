@@ -82,6 +82,15 @@ def summary(result: Mapping[str, Any]) -> str:
     known = {name.replace("_", " "): value for name, value in result["baselines"].items() if value is not None}
     if known:
         lines.append("without looking: " + ", ".join(f"{name} {number(value)}" for name, value in known.items()))
+    if together := result.get("consistency"):
+        said: dict[str, Any] = {k: value for k, value in together.items() if isinstance(value, (int, float))}
+        if "paired" in together:
+            said["both right"] = interval(together["paired"])
+        said |= together.get("abstention", {})
+        shown = (
+            f"{name.replace('_', ' ')} {v if isinstance(v, (str, int)) else number(v)}" for name, v in said.items()
+        )
+        lines.append("asked again: " + ", ".join(shown))
     if result["bounds"]:
         low, high = result["bounds"]
         lines.append(

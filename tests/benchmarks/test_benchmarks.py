@@ -83,6 +83,9 @@ def small(name: str, folder: Path) -> Benchmark:
         return open_benchmark("scenes", Options(n=6))
     if name == "degraded":
         return open_benchmark("degraded:fisheye:2:scenes", Options(n=6))
+    if name in ("twins", "variants"):
+        tasks = {"twins": "surds_yaw", "variants": "srd3_height_higher"}[name]
+        return open_benchmark(f"{name}:scenes:tasks={tasks},size=64x64", Options(n=2))
     if name == "dataset":
         with ShardWriter(folder) as writer:
             for sample, trace in generate(6, 3):
@@ -112,7 +115,7 @@ def test_contract(name: str, tmp_path: Path) -> None:
     assert entry.licence
 
 
-@pytest.mark.parametrize("name", [n for n in BENCHMARKS if n not in ("dataset", "scenes", "degraded")])
+@pytest.mark.parametrize("name", [n for n in BENCHMARKS if n not in ("dataset", "scenes", "degraded", "twins", "variants")])
 @given(reply=st.text(max_size=80) | st.from_regex(r"<think>(<area>.{0,30}</area>)?</think><answer>.{0,9}</answer>"))
 @settings(max_examples=60, deadline=None)
 def test_scoring_never_raises(name: str, reply: str, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -10,6 +10,7 @@ import difflib
 
 from ..errors import InputError, unknown_name
 from ..lookup import lookup
+from .again import open_again
 from .blink import open_blink
 from .dataset import open_dataset
 from .degraded import open_degraded
@@ -59,6 +60,18 @@ BENCHMARKS: dict[str, Entry] = {
         open_degraded,
         "degraded:KIND:LEVEL:BENCHMARK, another benchmark with worse photos (nine kinds, levels 0 to 5)",
         "kinds and ranges of github.com/Visionary-Laboratory/SpaceDG, in this package's own forms",
+        "that of the benchmark inside",
+    ),
+    "twins": Entry(
+        open_again("twins"),
+        "twins:BENCHMARK, each item and the other one of its pair, which count together",
+        "pairs of SURDS (arXiv 2411.13112) and SpatialUncertain (arXiv 2605.30557), generated",
+        "that of the benchmark inside",
+    ),
+    "variants": Entry(
+        open_again("variants"),
+        "variants:BENCHMARK, each item mirrored and with all orders of its options",
+        "FlipEval and CircularEval of 3DSRBench (arXiv 2412.07825), generated",
         "that of the benchmark inside",
     ),
 }

@@ -109,6 +109,8 @@ def chance(options: int) -> dict[str, float]:
 
 # --- abstention --------------------------------------------------------------------------------------------------
 
+CANNOT = "cannot be determined"
+"""The option that is right where the picture leaves the question open."""
 CLEAN = "clean"
 """The condition in which the question can be answered; in every other one, abstaining is right."""
 

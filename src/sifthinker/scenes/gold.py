@@ -9,17 +9,20 @@ question's words. Wide areas around the evidence, as `datagen` makes for photos,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 from numpy.random import Generator
 
 from ..depth import DepthMap
 from ..geometry import WHOLE, Box
 from ..trace import Area, Step, Trace
+from .covisible import title
+from .seam import SeamView
 from .task import Question, World
+from .views import Views
 from .words import article
 
 WRONG_FIRST = 0.3
@@ -27,7 +30,7 @@ WRONG_FIRST = 0.3
 PART_FIRST = 0.15
 """Share of traces that look at a part of the evidence first, where it has several parts."""
 LISTED = 6
-"""Most things whose places a trace lists."""
+"""Most objects whose places a trace lists."""
 
 LOOKS = ("I look for {about}.", "First I find {about}.", "The question is about {about}.")
 MISSES = ("This is only a part of it.", "This is not yet everything.")
@@ -59,7 +62,7 @@ def gold_trace(world: World, question: Question, rng: Generator, style: str = "s
     Raises `ValueError` when an object that the question needs is not in the picture.
     """
     if world.image is None:
-        texts = _graph_in_words(world, question) if style == "scene_graph" else question.facts
+        texts = _graph_in_words(world, question) if style == "scene_graph" else _once(question.facts)
         return Trace(tuple(Step(Area((), ()), text) for text in texts), question.answer)
     frames = [(_boxes(world, things), text) for things, text in STYLES[style](world, question, rng)]
     return chain(frames, world.depth, question.answer)
@@ -89,21 +92,24 @@ def _sif(world: World, question: Question, rng: Generator) -> Frames:
 
 
 def _explicit(world: World, question: Question, rng: Generator) -> Frames:
-    """Where each thing is in metres, then the computation (the phrases are those of SpatialReasoner)."""
-    yield None, f"I need {question.about} in 3D."
-    places = _places(world)
-    things = tuple(dict.fromkeys((*question.via, *question.evidence)))
-    if places is not None and len(things) <= LISTED:
-        for i in things:
-            at = ", ".join(f"{v:.2f}" for v in _rounded(places[i]))
-            yield (i,), f"The 3D location of the {world.labels[i]} is ({at}) m."
-    yield question.evidence, " ".join(text for text in (*question.facts, question.says) if text)
+    """Where each object is in metres, then the computation (the phrases are those of SpatialReasoner)."""
+    places, frame = _places(world, question)
+    objects = _objects(world, question)
+    listed = {} if places is None or len(objects) > LISTED else {i: _rounded(places[i]) for i in objects}
+    yield None, f"I need {question.about}{' in 3D' if listed else ''}."
+    the = f"In the axes of {frame}, the" if frame else "The"
+    for i, place in listed.items():
+        at = ", ".join(f"{v:.2f}" for v in place)
+        yield objects[i], f"{the} 3D location of the {world.labels[i]} is ({at}) m."
+    steps, conclusion = _computation(question)
+    yield question.evidence, " ".join((*steps, conclusion))
 
 
 def _scene_graph(world: World, question: Question, rng: Generator) -> Frames:
     """What matters of the scene as compact JSON, then the answer."""
-    yield None, json.dumps(_graph(world, question), separators=(",", ":"), ensure_ascii=False)
-    yield question.evidence, question.says
+    steps, conclusion = _computation(question)
+    yield None, json.dumps(_graph(world, question, steps), separators=(",", ":"), ensure_ascii=False)
+    yield question.evidence, conclusion
 
 
 STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
@@ -119,44 +125,102 @@ STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
 """
 
 
-def _graph(world: World, question: Question) -> dict[str, Any]:
-    """Objects by number, with depth and 3D location where they are known; relations: the facts, else vectors."""
-    things = tuple(dict.fromkeys((*question.via, *question.evidence)))[:LISTED]
-    places, relative = _places(world), None if world.depth is None else world.depth.relative()
-    objects: list[dict[str, Any]] = []
-    for number, i in enumerate(things):
-        node: dict[str, Any] = {"id": number, "name": world.labels[i]}
-        box = world.boxes[i]
-        mean = None if relative is None or box is None else relative.box_mean(box.quantized())
-        if mean is not None:
+def _graph(world: World, question: Question, steps: Sequence[str]) -> dict[str, Any]:
+    """Objects by number, with depth and 3D location where they are known; relations: the steps, else vectors.
+
+    frame: the view in whose axes the locations are, where there are several views.
+    """
+    relative = None if world.depth is None else world.depth.relative()
+    places, frame = _places(world, question)
+    nodes: list[dict[str, Any]] = []
+    for i, things in list(_objects(world, question).items())[:LISTED]:
+        node: dict[str, Any] = {"id": len(nodes), "name": world.labels[i]}
+        # Each view has depths of its own, and each part of what the edges of a panorama cut.
+        boxes = [] if frame else [box for thing in things if (box := world.boxes[thing]) is not None]
+        if relative is not None and len(boxes) == 1 and (mean := relative.box_mean(boxes[0].quantized())) is not None:
             node["depth"] = round(mean, 3)
         if places is not None:
             node["location_m"] = _rounded(places[i])
-        objects.append(node)
-    relations: list[Any] = list(question.facts)
+        nodes.append(node)
+    relations: list[Any] = list(steps)
     if not relations and places is not None:
+        # Of the rounded locations, so that whoever subtracts them gets the same.
         relations = [
-            {"from": a, "to": b, "vector_m": _rounded(places[things[b]] - places[things[a]])}
-            for a, b in combinations(range(len(things)), 2)
+            {
+                "from": a["id"],
+                "to": b["id"],
+                "vector_m": _rounded(v - u for u, v in zip(a["location_m"], b["location_m"], strict=True)),
+            }
+            for a, b in combinations(nodes, 2)
         ]
-    return {"objects": objects, "relations": relations}
+    return ({"frame": frame} if frame else {}) | {"objects": nodes, "relations": relations}
 
 
 def _graph_in_words(world: World, question: Question) -> tuple[str, ...]:
-    graph = {"objects": list(world.labels), "relations": list(question.facts[:-1])}
-    return json.dumps(graph, separators=(",", ":"), ensure_ascii=False), question.facts[-1]
+    *steps, conclusion = _once(question.facts)
+    graph = {"objects": list(world.labels), "relations": steps}
+    return json.dumps(graph, separators=(",", ":"), ensure_ascii=False), conclusion
 
 
-def _rounded(place: Any) -> list[float]:
+def _computation(question: Question) -> tuple[list[str], str]:
+    """Steps, each a sentence, and the conclusion: the last fact where it tells the answer, else `says`.
+
+    No sentence is there twice.
+    """
+    steps = _once(sentence for fact in question.facts for sentence in _sentences(fact))
+    news = [sentence for sentence in _once(_sentences(question.says)) if sentence not in steps]
+    if steps and (not news or _tells(steps[-1], question.answer)):
+        return steps[:-1], steps[-1]
+    return steps, " ".join(news)
+
+
+def _sentences(text: str) -> list[str]:
+    return [sentence for sentence in re.split(r"(?<=[.!?]) ", text) if sentence]
+
+
+def _once(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
+
+
+def _tells(sentence: str, answer: str) -> bool:
+    """Whether an answer occurs in a sentence as words or as a whole number: 6.7 is not in 6.71."""
+    return re.search(rf"(?<![\w.]){re.escape(answer)}(?!\w|\.\d)", sentence, re.IGNORECASE) is not None
+
+
+def _rounded(place: Iterable[float]) -> list[float]:
     return [round(float(v), 2) + 0.0 for v in place]  # + 0.0: zeros have no sign
 
 
-def _places(world: World) -> Any:
-    """Centers of the things in the axes of the camera that shows them, metres, shape (n, 3); None where unknown."""
-    views = getattr(world, "views", None)
-    if views is not None:
-        return np.concatenate([view.centers for view in views])
-    return getattr(world, "centers", None)
+def _objects(world: World, question: Question) -> dict[int, list[int]]:
+    """The objects that a question is about, each with its things: one for each view, or part, that shows it."""
+    count = len(world.labels)
+    if isinstance(world, Views):
+        count = len(world.scene.objects)
+    elif isinstance(world, SeamView):
+        count = len(world.view.labels)
+    objects: dict[int, list[int]] = {}
+    for thing in dict.fromkeys((*question.via, *question.evidence)):
+        objects.setdefault(thing % count, []).append(thing)
+    return objects
+
+
+def _places(world: World, question: Question) -> tuple[Any, str]:
+    """Centers of the objects in the axes of one camera, metres, shape (n, 3), None where unknown; and whose axes.
+
+    They are those of a view ("view 2") where a world has several, else not said.
+    """
+    if not isinstance(world, Views):
+        return getattr(world, "centers", None), ""
+    view = _frame(world, question)
+    return world.views[view].centers, f"view {view + 1}" if len(world.views) > 1 else ""
+
+
+def _frame(views: Views, question: Question) -> int:
+    """The view that a question is about: whose axes its facts use, else the one that it names first, else the first."""
+    _, _, axes = " ".join(question.facts).partition("In the axes of the camera of ")
+    text = axes + question.text
+    named = [v for v in range(len(views.views)) if title(views, v) in text]
+    return min(named, key=lambda v: text.find(title(views, v)), default=0)
 
 
 def _boxes(world: World, things: Sequence[int] | None) -> tuple[Box, ...]:

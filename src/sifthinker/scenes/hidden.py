@@ -1,7 +1,8 @@
 """Scenes in which a block hides an object, and a second world that looks the same: worlds of kind `Doubt`.
 
 The block is a cube just large enough, on the line from the camera to the object; in the clean scene it stands aside.
-The second world has the object in another color, or in another place behind the block.
+The second world has the object in another color, or in another place behind the block. Where other views are shown,
+all are taken from as far around the object, and further blocks hide it from those that are not to tell.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from .render import View, render
 
 CLEAR_M = 0.32
 """Depths and distances of objects that are compared differ by more than this, metres."""
+APART_DEG = 40.0
+"""Views from the side differ by more than this in their bearings from the object."""
 TRIES, SCENES = 12, 8
 
 
@@ -39,7 +42,7 @@ def hidden(rng: Generator, asks: str, shows: str, size: Size) -> Doubt | str:
     """A block that hides an object whose color ("color") or whose place in depth ("nearer") is asked for."""
     why = ""
     for _ in range(SCENES):
-        arranged = _arranged(rng, asks, size)
+        arranged = _arranged(rng, asks, shows, size)
         if not isinstance(arranged, str):
             return _proven(rng, *arranged, shows, size)
         why = arranged
@@ -50,12 +53,15 @@ Arranged = tuple[Scene, SceneObject, int, SceneObject]
 """A scene with a hidden object, the block before it, the object's index, and its twin in the second world."""
 
 
-def _arranged(rng: Generator, asks: str, size: Size) -> Arranged | str:
+def _arranged(rng: Generator, asks: str, shows: str, size: Size) -> Arranged | str:
     """Objects and a block, by their places alone; or why they do not fit."""
     scene = sample_scene(rng, Plan(int(rng.integers(2, 4)), same_shape=False, same_color=False), size)
     if isinstance(scene, str):
         return scene
     (camera,) = scene.cameras
+    if shows == "views":
+        width, depth, high = scene.room.size
+        scene = replace(scene, room=replace(scene.room, size=(1.5 * width, 1.5 * depth, high)))
     # With the lamp at the camera, what is hidden from the camera throws no shadow that it sees.
     scene = replace(scene, light=replace(scene.light, position=camera.position, radius=0.01))
     free = [c for c in COLORS if c not in {o.color for o in scene.objects}]
@@ -92,15 +98,19 @@ def _proven(
         return "the block does not hide the object"
     if not same_picture(view, render(other, size)):
         return "the second world does not give the same picture"
-    aside = _set_aside(rng, scene, block, size)
+    more: Sequence[SceneObject] = ()
+    if shows == "views":
+        around = _around(rng, challenged, other, target, size)
+        if around is None:
+            return "no view from the side shows the object while others do not"
+        cameras, more = around
+        challenged, other = (
+            replace(w, objects=(*w.objects, *more), cameras=(*w.cameras, *cameras)) for w in (challenged, other)
+        )
+    aside = _set_aside(rng, scene, block, more, size)
     if aside is None:
         return "no place for the block beside the objects"
-    if shows == "views":
-        cameras = _around(rng, challenged, target, size)
-        if cameras is None:
-            return "no view from the side shows the object"
-        challenged, other = (replace(w, cameras=(*w.cameras, *cameras)) for w in (challenged, other))
-    return Doubt("occluded", replace(scene, objects=(*scene.objects, aside)), challenged, other, shows, size)
+    return Doubt("occluded", replace(scene, objects=(*scene.objects, aside, *more)), challenged, other, shows, size)
 
 
 def _with(objects: Sequence[SceneObject], index: int, thing: SceneObject) -> tuple[SceneObject, ...]:
@@ -113,9 +123,13 @@ def _radius(thing: SceneObject) -> float:
 
 def _apart(thing: SceneObject, others: Sequence[SceneObject], camera: Camera) -> bool:
     """Whether the footprint keeps clear of others and the camera, within reach."""
-    if math.hypot(*thing.position[:2]) + _radius(thing) > REACH_M or distance_to(thing, camera.position) < 0.7:
-        return False
-    return all(clearance(thing, other) >= GAP_M for other in others)
+    return math.hypot(*thing.position[:2]) + _radius(thing) <= REACH_M and _clear(thing, others, [camera])
+
+
+def _clear(thing: SceneObject, others: Sequence[SceneObject], cameras: Sequence[Camera]) -> bool:
+    """Whether the footprint keeps clear of others and of cameras."""
+    near = any(distance_to(thing, camera.position) < 0.7 for camera in cameras)
+    return not near and all(clearance(thing, other) >= GAP_M for other in others)
 
 
 def _shrunk(thing: SceneObject, width: float) -> SceneObject:
@@ -145,15 +159,18 @@ def _block_before(rng: Generator, scene: Scene, thing: SceneObject, index: int, 
     return None
 
 
-def _set_aside(rng: Generator, scene: Scene, block: SceneObject, size: Size) -> SceneObject | None:
-    """The same block where it hides nothing, still in the picture."""
+def _set_aside(
+    rng: Generator, scene: Scene, block: SceneObject, more: Sequence[SceneObject], size: Size
+) -> SceneObject | None:
+    """The same block where it hides none of the objects, still in the picture; more: other blocks."""
+    others = [*scene.objects, *more]
     for place in rng.uniform(-REACH_M, REACH_M, (4 * TRIES, 2)).round(4).tolist():
         aside = replace(block, position=(*place, block.position[2]))
         column, row = (scene.cameras[0].project([aside.position], size) / size)[0]
-        if not (0.1 < column < 0.9 and 0.1 < row < 0.9 and _apart(aside, scene.objects, scene.cameras[0])):
+        if not (0.1 < column < 0.9 and 0.1 < row < 0.9 and _apart(aside, others, scene.cameras[0])):
             continue
-        view = render(replace(scene, objects=(*scene.objects, aside)), size)
-        if min(view.visible) >= MIN_VISIBLE:
+        view = render(replace(scene, objects=(*scene.objects, aside, *more)), size)
+        if min(view.visible[: len(scene.objects) + 1]) >= MIN_VISIBLE:
             return aside
     return None
 
@@ -186,33 +203,89 @@ def _between(
         moved = replace(thing, position=(*place, thing.position[2]))
         gaps = (camera.depths([moved.position])[0] - depths, math.dist(moved.position, camera.position) - reaches)
         column = camera.project([moved.position], (1, 1))[0, 0]
-        if all(a > CLEAR_M and b < -CLEAR_M for a, b in gaps) and 0.1 < column < 0.9 and _apart(moved, others, camera):
+        between = all(a > CLEAR_M and b < -CLEAR_M for a, b in gaps) and 0.1 < column < 0.9
+        if between and _apart(moved, others, camera):
             return _with(things, index, moved)
     return None
 
 
-def _around(rng: Generator, scene: Scene, target: int, size: Size) -> tuple[Camera, ...] | None:
-    """Three more cameras: the first one sees the target from the side, the others stay before the block."""
-    camera, thing = scene.cameras[0], scene.objects[target]
-    eye, place = np.array(camera.position), np.array(thing.position)
-    settles = None
-    for angle in rng.choice([-1, 1], TRIES) * rng.uniform(50, 150, TRIES):
-        side = place + turn(float(angle)) @ (eye - place) * rng.uniform(0.8, 1.1)
-        if not _inside(scene.room, side) or min(math.dist(side, o.position) for o in scene.objects) < CAMERA_GAP_M:
+def _around(
+    rng: Generator, scene: Scene, other: Scene, target: int, size: Size
+) -> tuple[list[Camera], list[SceneObject]] | None:
+    """Three more cameras, and two blocks that hide the target from the last two of them, in both worlds.
+
+    All three are drawn alike, so that how far a camera has moved does not tell whether its view settles the question.
+    """
+    things = [world.objects[target] for world in (scene, other)]
+    taken = {o.color for world in (scene, other) for o in world.objects}
+    colors = [str(c) for c in rng.permutation([c for c in COLORS if c not in taken])]
+    sides = _sides(rng, scene, target)
+
+    def visible(world: Scene, camera: Camera, blocks: Sequence[SceneObject]) -> tuple[float, ...]:
+        return render(replace(world, objects=(*world.objects, *blocks), cameras=(camera,)), size).visible
+
+    def tells(camera: Camera, blocks: Sequence[SceneObject]) -> bool:
+        """Whether it sees all but blocks; the last of the scene's objects is one."""
+        return min(visible(scene, camera, blocks)[: len(scene.objects) - 1]) >= MIN_VISIBLE
+
+    for settles in sides:
+        cameras, blocks = [settles], []
+        if not tells(settles, blocks):
             continue
-        candidate = Camera.look_at(side, place * (0.6, 0.6, 1.0), 65.0)
-        view = render(replace(scene, cameras=(candidate,)), size)
-        if min(view.visible[:-1]) >= MIN_VISIBLE and _whole(view, target):
-            settles = candidate
-            break
-    if settles is None:
-        return None
-    right = np.array(camera.rotation[0])
-    stays = []
-    for step, lift, lens in zip((-0.12, 0.12), rng.uniform(-0.15, 0.0, 2), rng.uniform(0.75, 1.1, 2), strict=True):
-        position = eye + step * rng.uniform(0.5, 1.0) * right + (0, 0, lift) + 0.06 * (place - eye)
-        stays.append(Camera.look_at(position, 0.3 * place, camera.fov_deg * float(lens), float(rng.uniform(-5, 5))))
-    return settles, *stays
+        for camera in sides:
+            if not _separate(camera, cameras, blocks, things[0]):
+                continue
+            objects = (*scene.objects, things[1], *blocks)
+            full = replace(scene, objects=objects, cameras=(*scene.cameras, *cameras, camera))
+            block = _column_before(rng, full, things, colors[len(blocks)])
+            if block is None or any(visible(w, camera, [*blocks, block])[target] > 0 for w in (scene, other)):
+                continue
+            if tells(settles, [*blocks, block]):
+                cameras, blocks = [*cameras, camera], [*blocks, block]
+            if len(blocks) == 2:
+                return cameras, blocks
+    return None
+
+
+def _column_before(rng: Generator, scene: Scene, things: Sequence[SceneObject], color: str) -> SceneObject | None:
+    """A cylinder just large enough to hide things from the last camera, clear of objects and of all cameras."""
+    eye, height = np.array(scene.cameras[-1].position[:2]), scene.cameras[-1].position[2]
+    ways = np.array([t.position[:2] for t in things]) - eye
+    way = ways.mean(axis=0)
+    reach = float(np.hypot(*way))
+    along, across = ways @ (way / reach), np.abs(ways @ (np.array([-way[1], way[0]]) / reach))
+    radii = np.array([_radius(t) for t in things])
+    slope = max((t.size[2] - height) / (a + r) for t, a, r in zip(things, along, radii, strict=True))
+    for part in rng.uniform(0.3, 0.85, TRIES).tolist():
+        middle = part * reach
+        wide = round(2.1 * float(((across + radii) / along).max()) * middle, 4)
+        tall = round(1.05 * (height + slope * middle) + 0.03, 4)
+        x, y = (eye + way * part).round(4).tolist()
+        column = SceneObject("cylinder", color, COLORS[color], (wide, wide, tall), (x, y, tall / 2))
+        indoors = _inside(scene.room, np.array(column.position), wide)
+        if middle < along.min() and indoors and _clear(column, scene.objects, scene.cameras):
+            return column
+    return None
+
+
+def _separate(camera: Camera, cameras: Sequence[Camera], blocks: Sequence[SceneObject], thing: SceneObject) -> bool:
+    """Whether a camera looks at a thing from elsewhere than others, and keeps clear of blocks."""
+    if any(distance_to(block, camera.position) < 0.7 for block in blocks):
+        return False
+    ways = [np.subtract(c.position, thing.position)[:2] for c in (camera, *cameras)]
+    here, *there = (way / np.hypot(*way) for way in ways)
+    return max(float(here @ way) for way in there) < math.cos(math.radians(APART_DEG))
+
+
+def _sides(rng: Generator, scene: Scene, target: int) -> list[Camera]:
+    """Cameras from which the target may be seen from the side, or from behind."""
+    eye, place = np.array(scene.cameras[0].position), np.array(scene.objects[target].position)
+    found = []
+    for angle in rng.choice([-1, 1], 3 * TRIES) * rng.uniform(50, 150, 3 * TRIES):
+        side = place + turn(float(angle)) @ (eye - place) * rng.uniform(0.8, 1.1)
+        if _inside(scene.room, side) and min(math.dist(side, o.position) for o in scene.objects) >= CAMERA_GAP_M:
+            found.append(Camera.look_at(side, place * (0.6, 0.6, 1.0), 65.0))
+    return found
 
 
 def _inside(room: Room, point: NDArray[np.float64], margin: float = 0.25) -> bool:

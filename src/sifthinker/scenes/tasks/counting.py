@@ -129,7 +129,8 @@ def _simple(view: View, roles: Roles) -> Question | str:
     text, says = f"How many {_plural(color, shape)} are there?", _counted(len(members), color, shape)
     # Where there is none, all that was looked at is the evidence.
     evidence = _listed(view, members or list(range(len(view.boxes))))
-    facts = (*(f"There is {article(view.labels[i])}." for i in _listed(view, [*range(len(view.boxes))])), says)
+    everything = _listed(view, [*range(len(view.boxes))])
+    facts = (*(f"Number {k} from the left is {article(view.labels[i])}." for k, i in enumerate(everything, 1)), says)
     aim = _aim(color, shape, len(members))
     return Question(text, str(len(members)), evidence, f"the {_plural(color, shape)}", says, facts=facts, aim=aim)
 
@@ -187,7 +188,7 @@ def _complex(view: View, roles: Roles) -> Question | str:
 
 def _where(view: View, thing: int) -> str:
     """The column of a thing, since its name may not be its own."""
-    return f"at {view.columns[thing]:.0%} of the width"
+    return f"at {view.columns[thing]:.1%} of the width"
 
 
 def _aims(nouns: Sequence[str], most: int) -> tuple[str, ...]:

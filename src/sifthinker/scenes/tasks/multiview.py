@@ -280,8 +280,9 @@ def _view_view_turn(views: Views, roles: Roles) -> Question | str:
         f"In all you turn {turned}: to {answer}.",
         facts=(
             *(
-                f"{n.capitalize()} looks {h % 360:.0f} degrees to the right."
-                for n, h in zip(names, headings, strict=True)
+                f"{names[v].capitalize()} looks {round(headings[v]) % 360} degrees to the right of {names[start]}."
+                for v in range(4)
+                if v != start
             ),
             f"In all you turn {turned}.",
             f"So you see {answer}.",

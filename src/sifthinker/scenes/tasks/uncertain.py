@@ -8,16 +8,19 @@ Scores: `consistency.abstention`. Doubts about several objects, and about motion
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import Generator
 
+from ...geometry import Size
 from ..doubt import HIDDEN, Doubt, shuffled
 from ..hidden import hidden
 from ..layout import COLORS, MIN_VISIBLE
-from ..model import Scene
+from ..model import Camera, Scene, turn
 from ..posts import ambiguous
 from ..render import View
 from ..task import Question, Roles, Task
@@ -35,6 +38,7 @@ TALL_MARGIN = 1.2
 """Taller: at least this many times the other's height."""
 RATIO = 0.05
 """A view settles an ambiguous picture when heights in it relate as in the world, within this share."""
+TRIES = 24
 VIEWS = ("view 2", "view 3", "view 4")
 
 ASKS = {"occluded": ("color", "nearer"), "ambiguous": ("taller", "nearer")}
@@ -231,7 +235,41 @@ def _view_world(rng: Generator, aim: str, config: SceneConfig) -> Doubt | str:
         world = hidden(rng, str(rng.choice(ASKS[why])), "views", config.size)
     else:
         world = ambiguous(rng, "views", config.size)
+        world = world if isinstance(world, str) else _moved_views(rng, world)
     return world if isinstance(world, str) else shuffled(world, int(number) - 1)
+
+
+def _moved_views(rng: Generator, world: Doubt) -> Doubt | str:
+    """The same posts, with other views that do not tell: they look as different from view 1 as the one that does.
+
+    One is from the place of view 1, with another lens; the other from the side, of the post that both worlds share.
+    """
+    first, settles = world.challenged.cameras[:2]
+    if world.target is None:
+        return "the two worlds differ in more than one object"
+    height = settles.position[2]
+    foot = np.array([*world.challenged.objects[1 - world.target].position[:2], height])
+    for _ in range(TRIES):
+        side = foot + turn(float(rng.uniform(0, 360))) @ (settles.position - foot) * rng.uniform(0.6, 1.0)
+        alone = Camera.look_at(side, side + turn(float(rng.uniform(-25, 25))) @ (foot - side), settles.fov_deg)
+        stays = [_from_there(rng, first, world.size), alone]
+        cameras = (first, settles, *(stays[i] for i in rng.permutation(2)))
+        challenged, other = (replace(scene, cameras=cameras) for scene in (world.challenged, world.other))
+        moved = replace(world, challenged=challenged, other=other)
+        view = moved.open_views[cameras.index(alone)]
+        if view.visible[1 - world.target] >= MIN_VISIBLE and _feet(view, 1 - world.target) and all(moved.same[2:]):
+            return moved
+    return "no view from the side leaves the post in doubt out"
+
+
+def _from_there(rng: Generator, camera: Camera, size: Size) -> Camera:
+    """A camera in the same place with another lens, the lower edge of its picture above the horizon, too."""
+    across = math.radians(rng.uniform(20, 60))
+    pitch = across / 2 + math.radians(rng.uniform(0.5, 2.0))
+    ahead = turn(float(rng.uniform(-8, 8))) @ np.array([*camera.rotation[2][:2], 0.0])
+    way = ahead / np.linalg.norm(ahead) + (0, 0, math.tan(pitch))
+    lens = math.degrees(2 * math.atan(math.tan(across / 2) * size[0] / size[1]))
+    return Camera.look_at(camera.position, camera.position + way, lens)
 
 
 def _aims(why: str) -> tuple[str, ...]:
