@@ -184,7 +184,9 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         shown = [prepare_multimodal_messages(prompts[r], images=p) for r, p in zip(firsts, pictures, strict=True)]
         ids, _, fields = super()._tokenize_prompts(shown)
         made = unique_prompts(self.model, rows, ids, fields, [len(p) for p in pictures])
-        if not any(p.requires_grad for p in image_model(self.model).visual.parameters()):
+        frozen = not any(p.requires_grad for p in image_model(self.model).visual.parameters())
+        # Where weights are sharded they are only there inside of a forward pass.
+        if frozen and not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             made.encode(self.model)
         self._prompts[self._mode], self._rows = made, made.rows
         return [ids[n] for n in rows], None, {}
