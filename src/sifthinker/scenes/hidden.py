@@ -1,8 +1,8 @@
 """Scenes in which a block hides an object, and a second world that looks the same: worlds of kind `Doubt`.
 
 The block is a cube just large enough, on the line from the camera to the object; in the clean scene it stands aside.
-The second world has the object in another color, or in another place behind the block. Where other views are shown,
-all are taken from as far around the object, and further blocks hide it from those that are not to tell.
+The second world has the object in another color, or in another place behind the block. Further views are all taken from
+around the object; cylinders hide it from those that do not tell.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def _arranged(rng: Generator, asks: str, shows: str, size: Size) -> Arranged | s
         return scene
     (camera,) = scene.cameras
     if shows == "views":
+        # Room for cameras, and for blocks before them, on all sides.
         width, depth, high = scene.room.size
         scene = replace(scene, room=replace(scene.room, size=(1.5 * width, 1.5 * depth, high)))
     # With the lamp at the camera, what is hidden from the camera throws no shadow that it sees.
@@ -212,38 +213,39 @@ def _between(
 def _around(
     rng: Generator, scene: Scene, other: Scene, target: int, size: Size
 ) -> tuple[list[Camera], list[SceneObject]] | None:
-    """Three more cameras, and two blocks that hide the target from the last two of them, in both worlds.
+    """Three more cameras, and two cylinders that hide the target from the last two of them, in both worlds.
 
-    All three are drawn alike, so that how far a camera has moved does not tell whether its view settles the question.
+    All three are drawn alike, so that how different their pictures are from the first does not tell which one settles.
     """
     things = [world.objects[target] for world in (scene, other)]
     taken = {o.color for world in (scene, other) for o in world.objects}
     colors = [str(c) for c in rng.permutation([c for c in COLORS if c not in taken])]
     sides = _sides(rng, scene, target)
 
-    def visible(world: Scene, camera: Camera, blocks: Sequence[SceneObject]) -> tuple[float, ...]:
-        return render(replace(world, objects=(*world.objects, *blocks), cameras=(camera,)), size).visible
+    def seen(world: Scene, camera: Camera, screens: Sequence[SceneObject]) -> View:
+        return render(replace(world, objects=(*world.objects, *screens), cameras=(camera,)), size)
 
-    def tells(camera: Camera, blocks: Sequence[SceneObject]) -> bool:
-        """Whether it sees all but blocks; the last of the scene's objects is one."""
-        return min(visible(scene, camera, blocks)[: len(scene.objects) - 1]) >= MIN_VISIBLE
+    def tells(camera: Camera, screens: Sequence[SceneObject]) -> bool:
+        """Whether it sees the target as a whole, and all else but blocks; the last of the scene's objects is one."""
+        view = seen(scene, camera, screens)
+        return min(view.visible[: len(scene.objects) - 1]) >= MIN_VISIBLE and _whole(view, target)
 
     for settles in sides:
-        cameras, blocks = [settles], []
-        if not tells(settles, blocks):
+        cameras, screens = [settles], []
+        if not tells(settles, screens):
             continue
         for camera in sides:
-            if not _separate(camera, cameras, blocks, things[0]):
+            if not _separate(camera, cameras, screens, things[0]):
                 continue
-            objects = (*scene.objects, things[1], *blocks)
+            objects = (*scene.objects, things[1], *screens)
             full = replace(scene, objects=objects, cameras=(*scene.cameras, *cameras, camera))
-            block = _column_before(rng, full, things, colors[len(blocks)])
-            if block is None or any(visible(w, camera, [*blocks, block])[target] > 0 for w in (scene, other)):
+            screen = _column_before(rng, full, things, colors[len(screens)])
+            if screen is None or any(seen(w, camera, [*screens, screen]).visible[target] > 0 for w in (scene, other)):
                 continue
-            if tells(settles, [*blocks, block]):
-                cameras, blocks = [*cameras, camera], [*blocks, block]
-            if len(blocks) == 2:
-                return cameras, blocks
+            if tells(settles, [*screens, screen]):
+                cameras, screens = [*cameras, camera], [*screens, screen]
+            if len(screens) == 2:
+                return cameras, screens
     return None
 
 
@@ -253,6 +255,7 @@ def _column_before(rng: Generator, scene: Scene, things: Sequence[SceneObject], 
     ways = np.array([t.position[:2] for t in things]) - eye
     way = ways.mean(axis=0)
     reach = float(np.hypot(*way))
+    # Along the way to their middle, and to the side of it.
     along, across = ways @ (way / reach), np.abs(ways @ (np.array([-way[1], way[0]]) / reach))
     radii = np.array([_radius(t) for t in things])
     slope = max((t.size[2] - height) / (a + r) for t, a, r in zip(things, along, radii, strict=True))

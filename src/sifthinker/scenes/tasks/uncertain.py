@@ -38,11 +38,12 @@ TALL_MARGIN = 1.2
 """Taller: at least this many times the other's height."""
 RATIO = 0.05
 """A view settles an ambiguous picture when heights in it relate as in the world, within this share."""
-TRIES = 24
 VIEWS = ("view 2", "view 3", "view 4")
 
 ASKS = {"occluded": ("color", "nearer"), "ambiguous": ("taller", "nearer")}
 """What is asked about each kind of doubt."""
+TRIES = 120
+"""Draws of a view from the side that shows one post alone."""
 
 
 # --- answers -----------------------------------------------------------------------------------------------------
@@ -244,22 +245,29 @@ def _moved_views(rng: Generator, world: Doubt) -> Doubt | str:
 
     One is from the place of view 1, with another lens; the other from the side, of the post that both worlds share.
     """
-    first, settles = world.challenged.cameras[:2]
-    if world.target is None:
+    if (target := world.target) is None:
         return "the two worlds differ in more than one object"
-    height = settles.position[2]
-    foot = np.array([*world.challenged.objects[1 - world.target].position[:2], height])
+    first, settles = world.challenged.cameras[:2]
+    shared = world.challenged.objects[1 - target].corners()
+    unsure = np.concatenate([scene.objects[target].corners() for scene in (world.challenged, world.other)])
+    # Its shadow tells, too.
+    lamp, heights = np.array(world.challenged.light.position), unsure[:, 2:]
+    unsure = np.concatenate([unsure, unsure + (unsure - lamp) * heights / (lamp[2] - heights)])
+    width, height = world.size
+    middle = np.array([*shared.mean(axis=0)[:2], settles.position[2]])
     for _ in range(TRIES):
-        side = foot + turn(float(rng.uniform(0, 360))) @ (settles.position - foot) * rng.uniform(0.6, 1.0)
-        alone = Camera.look_at(side, side + turn(float(rng.uniform(-25, 25))) @ (foot - side), settles.fov_deg)
-        stays = [_from_there(rng, first, world.size), alone]
-        cameras = (first, settles, *(stays[i] for i in rng.permutation(2)))
-        challenged, other = (replace(scene, cameras=cameras) for scene in (world.challenged, world.other))
-        moved = replace(world, challenged=challenged, other=other)
-        view = moved.open_views[cameras.index(alone)]
-        if view.visible[1 - world.target] >= MIN_VISIBLE and _feet(view, 1 - world.target) and all(moved.same[2:]):
-            return moved
-    return "no view from the side leaves the post in doubt out"
+        away = turn(float(rng.uniform(0, 360))) @ (settles.position - middle) * rng.uniform(0.8, 1.2)
+        ahead, lens = turn(float(rng.uniform(-18, 18))) @ -away, settles.fov_deg * rng.uniform(0.55, 0.85)
+        aside = Camera.look_at(middle + away, middle + away + ahead, lens)
+        (x, y), (hint, _) = (aside.project(points, world.size).T for points in (shared, unsure))
+        # Behind the camera, columns are not numbers. Every second corner is on the floor.
+        shown = (x > 0).all() and (x < width).all() and (y[::2] < height).any()
+        if shown and not ((hint > 0) & (hint < width)).any():
+            stays = [_from_there(rng, first, world.size), aside]
+            cameras = (first, settles, *(stays[i] for i in rng.permutation(2)))
+            one, two = (replace(scene, cameras=cameras) for scene in (world.challenged, world.other))
+            return replace(world, challenged=one, other=two)
+    return "no view from the side leaves out the post in doubt"
 
 
 def _from_there(rng: Generator, camera: Camera, size: Size) -> Camera:
