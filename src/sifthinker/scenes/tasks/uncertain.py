@@ -17,6 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ...geometry import Size
+from ..consistency import CANNOT
 from ..doubt import HIDDEN, Doubt, shuffled
 from ..hidden import hidden
 from ..layout import COLORS, MIN_VISIBLE
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SYSTEM = "SpatialUncertain (ours)"
 
-CANNOT = "cannot be determined"
 """The option that abstains."""
 TALL_MARGIN = 1.2
 """Taller: at least this many times the other's height."""
