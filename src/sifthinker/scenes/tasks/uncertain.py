@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ..generate import SceneConfig
 
 SYSTEM = "SpatialUncertain (ours)"
-
-"""The option that abstains."""
 TALL_MARGIN = 1.2
 """Taller: at least this many times the other's height."""
 RATIO = 0.05
