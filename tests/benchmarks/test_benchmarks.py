@@ -115,7 +115,9 @@ def test_contract(name: str, tmp_path: Path) -> None:
     assert entry.licence
 
 
-@pytest.mark.parametrize("name", [n for n in BENCHMARKS if n not in ("dataset", "scenes", "degraded", "twins", "variants")])
+@pytest.mark.parametrize(
+    "name", [n for n in BENCHMARKS if n not in ("dataset", "scenes", "degraded", "twins", "variants")]
+)
 @given(reply=st.text(max_size=80) | st.from_regex(r"<think>(<area>.{0,30}</area>)?</think><answer>.{0,9}</answer>"))
 @settings(max_examples=60, deadline=None)
 def test_scoring_never_raises(name: str, reply: str, tmp_path_factory: pytest.TempPathFactory) -> None:

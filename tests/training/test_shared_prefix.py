@@ -17,7 +17,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from sifthinker.engines.processor import load_model, load_processor
 from sifthinker.sample import Sample
-from sifthinker.training import shared_prefix
+from sifthinker.training import shared_prefix, trl_adapter
 from sifthinker.training.progress import ProgressStore
 from sifthinker.training.rollout import collapsed, complete, unknown_fields
 from sifthinker.training.run import lora_config
@@ -258,6 +258,18 @@ def test_models_that_cannot_share_are_refused(models: dict[str, Path], tmp_path:
             object.__setattr__(model.config.get_text_config(), name, value)
         assert words in (why_not(model) or "")
     assert "no vision-language model" in (why_not(SimpleNamespace()) or "")
+
+
+def test_other_families_go_through_trl(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trl_adapter, "is_qwen_vl", lambda model: False)
+    results = []
+    for kind in (Stock, SifGRPOTrainer):
+        trainer = trainer_of(kind, models["qwen2_5_vl"], tmp_path, 8, 4)
+        results.append(step(trainer, rows_of([2, 0], 4), ragged(8)))
+    assert torch.equal(results[0][0], results[1][0])
+    assert largest(results[1][1], results[0][1]) == 0
 
 
 def test_a_model_for_which_sharing_is_wrong_falls_back(

@@ -92,6 +92,15 @@ def image_model(model: Any) -> Any:
     return model
 
 
+def is_qwen_vl(model: Any) -> bool:
+    """Whether `image_model` knows the model."""
+    try:
+        image_model(model)
+    except TypeError:
+        return False
+    return True
+
+
 def unique_prompts(
     model: Any, rows: Sequence[int], ids: Sequence[Sequence[int]], fields: Mapping[str, Any], pictures: Sequence[int]
 ) -> Prompts:

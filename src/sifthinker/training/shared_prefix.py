@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .prompts import Prompts, image_model
+from .prompts import Prompts, image_model, is_qwen_vl
 
 PROMPT, FILL = -1, -2
 """Segments of a row beside its completions, which are numbered from 0."""
@@ -28,11 +28,9 @@ PROMPT, FILL = -1, -2
 
 def why_not(model: Any) -> str | None:
     """Why rows of this model cannot share a prompt, or None."""
-    try:
-        inner = image_model(model)
-    except TypeError as error:
-        return str(error)
-    text = inner.config.get_text_config()
+    if not is_qwen_vl(model):
+        return "it is no vision-language model of the Qwen-VL kind"
+    text = image_model(model).config.get_text_config()
     kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
     if kinds != {"full_attention"}:
         return f"it has layers with {', '.join(sorted(kinds - {'full_attention'}))}, which look at a row as it lies"

@@ -28,7 +28,7 @@ from ..engines.processor import load_model
 from ..errors import InputError
 from ..rewards.focus import area_hiou
 from .progress import ProgressStore
-from .prompts import Prompts, image_model, unique_prompts
+from .prompts import Prompts, image_model, is_qwen_vl, unique_prompts
 from .rollout import collapsed, complete, unknown_fields
 from .run import sign
 from .shared_prefix import log_probs, why_not
@@ -137,12 +137,14 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         # The full names: a user's `module:answer` is called answer by TRL as well.
         self.columns = list(rewards)
         super().__init__(*args, **kwargs)
+        # Other families than Qwen-VL count positions and pictures in their own ways; TRL knows them.
+        self.once = is_qwen_vl(self.model)
         reason = why_not(self.model)
         if prefix_sharing == "on" and reason:
             raise InputError(f"prefix_sharing: on, but this model cannot: {reason}")
         self.sharing = prefix_sharing != "off" and reason is None
         self._unproven = self.sharing and prefix_sharing == "auto"
-        if not self.use_vllm and (unknown := unknown_fields(self.generation_config)):
+        if self.once and not self.use_vllm and (unknown := unknown_fields(self.generation_config)):
             raise InputError(f"generation_kwargs: {', '.join(unknown)} cannot be had without vLLM; leave it out")
         # By mode, since an evaluation may come between the steps that train on one generation batch.
         self._prompts: dict[str, Prompts] = {}
@@ -160,6 +162,8 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         # As TRL's, but groups stay together: the sampler has shuffled the prompts, and rows of one are worth more side
         # by side.
+        if not self.once:
+            return super()._prepare_inputs(generation_batch)
         if self._mode == "eval":
             return self._generate_and_score_completions(generation_batch)
         steps = self.args.steps_per_generation
@@ -169,6 +173,8 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         return self._buffered_inputs[self._step % steps]
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
+        if not self.once:
+            return super()._generate_and_score_completions(inputs)
         self._inputs = inputs
         # Without `images`, TRL has no pictures to repeat.
         output = super()._generate_and_score_completions(
@@ -177,6 +183,10 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         return {**output, "rows": self._prompts[self._mode].rows}
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
+        if not self.once:
+            ids, images, fields = super()._tokenize_prompts(prompts)
+            # TRL marks questions in words by None among lists of pictures, which processors do not take.
+            return ids, images and [pictures or [] for pictures in images], fields
         numbers: dict[str, int] = {}
         rows = [numbers.setdefault(row["sample"].id, len(numbers)) for row in self._inputs]
         firsts = [rows.index(n) for n in range(len(numbers))]
@@ -192,6 +202,8 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         return [ids[n] for n in rows], None, {}
 
     def _generate_single_turn(self, prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.once:
+            return super()._generate_single_turn(prompt_ids, images, *args, **kwargs)
         if self.use_vllm:
             token = self.model.config.image_token_id
             pictures = [row["images"] or None for row in self._inputs]
@@ -209,7 +221,7 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
             return complete(model, self._prompts[self._mode], self.generation_config), None
 
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
-        self._rows = inputs["rows"]
+        self._rows = inputs.get("rows")
         return super()._compute_loss(model, inputs)
 
     def _get_per_token_logps_and_entropies(
@@ -221,11 +233,13 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         batch_size: int | None = None,
         compute_entropy: bool = False,
         compute_aux_loss: bool = False,
-        **_: Any,
+        **pictures: Any,
     ) -> Any:
+        given = input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss
+        if not self.once:
+            return super()._get_per_token_logps_and_entropies(model, *given, **pictures)
         prompts, rows = self._prompts[self._mode], self._rows
         assert rows is not None
-        given = input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy
 
         def shared() -> Any:
             with self.accelerator.autocast():
@@ -243,9 +257,7 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
             pictures = prompts.pictures(numbers)
             counts = [0 if prompts.grids[n] is None else len(prompts.grids[n]) for n in numbers]
             more = {**pictures, "num_images": counts, "mm_token_type_ids": kinds} if pictures else {}
-            return super(SifGRPOTrainer, self)._get_per_token_logps_and_entropies(
-                model, *given, compute_aux_loss, **more
-            )
+            return super(SifGRPOTrainer, self)._get_per_token_logps_and_entropies(model, *given, **more)
 
         if self._unproven:
             self._prove(shared, stock)
