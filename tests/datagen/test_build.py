@@ -286,6 +286,13 @@ def test_words_from_a_server_and_going_on_after_it_went_down(tmp_path, monkeypat
 # --- scenes and real data ------------------------------------------------------------------------------------------
 
 
+def test_frames_about_which_nothing_can_be_asked_say_why(tmp_path):
+    (tmp_path / "kitti" / "image_2").mkdir(parents=True)
+    Image.new("RGB", (80, 40)).save(tmp_path / "kitti" / "image_2" / "0000000005.png")
+    with pytest.raises(InputError, match=r"nothing can be asked about these frames: frame: .*calibration"):
+        build_scenes(tmp_path / "out", 6, real=f"kitti:{tmp_path / 'kitti'}")
+
+
 def test_generated_scenes(tmp_path):
     pytest.importorskip("embreex")
     out = tmp_path / "scenes"
