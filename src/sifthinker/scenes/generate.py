@@ -232,12 +232,12 @@ def _find(config: SceneConfig, seed: int, index: int, rng: Generator) -> _Found:
         for _ in range(TRIES):
             world = task.world(rng, aim, fitting)
             found = world if isinstance(world, str) else propose(task, world, rng, aim)
-            if not isinstance(found, str) and (why := unfit(world, found[1])):
-                found = why
             if isinstance(found, str) or isinstance(world, str):
                 reasons[f"{name}: {found}"] += 1
-                continue
-            return _Found(f"scenes-{config.digest}-{seed}-{index:06d}", name, aim, world, *found)
+            elif why := unfit(world, found[1]):
+                reasons[f"{name}: {why}"] += 1
+            else:
+                return _Found(f"scenes-{config.digest}-{seed}-{index:06d}", name, aim, world, *found)
     listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(4))
     raise SifError(f"sample {index} of seed {seed}: no world found for any of {', '.join(config.tasks)}: {listed}")
 
