@@ -86,6 +86,7 @@ def make_trainer(kind: type, model: Path, rows: int, options: argparse.Namespace
     trainer.create_optimizer()
     trainer.current_gradient_accumulation_steps = 1
     # Nothing ends early, so both draw as many tokens.
+    trainer.eos_token_ids = [trainer.model.config.vision_start_token_id]
     trainer.generation_config.eos_token_id = [trainer.model.config.vision_start_token_id]
     trainer.generation_config.suppress_tokens = [
         trainer.model.config.vision_start_token_id,
