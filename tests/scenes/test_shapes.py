@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sifthinker.scenes.layout import PAINTS, STAGES
+from sifthinker.scenes.layout import PAINTS
 from sifthinker.scenes.shapes import POOLS, SHAPES, SOLIDS, unit_mesh
+from sifthinker.scenes.stages import STAGES
 
 
 def seen(mesh, flip):

@@ -5,12 +5,12 @@ draw that breaks a rule is repeated a bounded number of times; the caller is the
 What is hidden behind what is known only after rendering: `too_hidden` is asked then.
 
 `sample_scene` draws for one camera that stands anywhere, `place` for given cameras; what else scenes of a pool have in
-common (extents of the place, colors, distances) stands in `STAGES`.
+common (extents of the place, colors, distances) stands in `stages`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,8 @@ from ..geometry import Size
 from ..lookup import lookup
 from .model import Camera, Floats, Light, Room, Scene, SceneObject, Vector, standing_on, turn
 from .render import FADE_M, View
-from .shapes import POOLS, SHAPES, SOLIDS
+from .shapes import POOLS, SHAPES, SOLIDS, Range
+from .stages import DIFFICULTIES, MIN_VISIBLE, STAGES, Difficulty, Stage
 
 COLORS: dict[str, Vector] = {
     "red": (0.80, 0.10, 0.10),
@@ -48,10 +49,6 @@ BORDER = 0.015
 """Share of the picture at each border into which no object reaches."""
 MAX_AREA = 0.5
 """Largest box of an object, as a share of the picture."""
-OVERLAP = 0.35
-"""Boxes of two objects may share at most this part of the smaller one."""
-MIN_VISIBLE = 0.6
-"""Least visible fraction of every object."""
 PANORAMA_SIDE = (0.25, 0.5)
 """In a panorama, which shows about six times as much across and three times as much down, objects may be smaller."""
 SMALL_SIDE = 0.5
@@ -63,99 +60,15 @@ EDGE_M = 0.02
 TRIES = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What scenes of a pool have in common. Lengths in metres.
-
-    reach: farthest that an object reaches from the origin; walls are farther away. gap: least clearance between the
-    footprints of two objects. camera_gap: least distance from a camera to an object.
-    distance, spread: range of the camera's distance, and what it covers there. pitch: how steeply it looks down,
-    degrees. eye: heights of a camera that stands upright. look: height that it looks at. min_side: least width and
-    height of an object in the picture, as shares of it.
-    back, side, front: from the origin to the walls. high: least height of the room. margin: from everything to the
-    walls of a room with several cameras.
-    lamp: range of the light's distance from the middle, and of its height; radius: its own.
-    """
-
-    reach: float = 2.75
-    gap: float = 0.08
-    camera_gap: float = 1.0
-    distance: tuple[float, float] = (2.4, 4.8)
-    spread: tuple[float, float] = (1.5, 2.2)
-    pitch: tuple[float, float] = (18, 42)
-    eye: tuple[float, float] = (1.1, 1.9)
-    look: float = 0.25
-    min_side: tuple[float, float] = (0.12, 0.12)
-    back: tuple[float, float] = (2.9, 3.6)
-    side: tuple[float, float] = (3.2, 4.2)
-    front: float = 1.5
-    high: float = 3.2
-    margin: tuple[float, float] = (0.5, 1.2)
-    lamp: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 2.0), (2.5, 3.0))
-    radius: float = 0.12
-    floors: tuple[Vector, ...] = ((0.78, 0.76, 0.72), (0.72, 0.66, 0.58), (0.66, 0.69, 0.72), (0.80, 0.77, 0.80))
-    walls: tuple[Vector, ...] = ((0.86, 0.85, 0.82), (0.80, 0.84, 0.86), (0.87, 0.82, 0.78), (0.82, 0.86, 0.80))
-    textures: tuple[str, ...] = ("checker", "plain", "planks")
-
-
-STAGES: dict[str, Stage] = {
-    "solids": Stage(),
-    "furniture": Stage(
-        reach=3.3,
-        distance=(3.4, 6.5),
-        spread=(2.1, 2.8),
-        pitch=(16, 36),
-        look=0.5,
-        min_side=(0.07, 0.08),
-        back=(3.5, 4.2),
-        side=(3.6, 4.6),
-        lamp=((1.0, 2.4), (2.7, 3.1)),
-    ),
-    "vehicles": Stage(
-        reach=9.5,
-        gap=0.4,
-        camera_gap=3.0,
-        distance=(9.0, 18.0),
-        spread=(6.5, 8.5),
-        pitch=(8, 28),
-        eye=(1.4, 2.6),
-        look=0.8,
-        min_side=(0.035, 0.07),
-        back=(28.0, 40.0),
-        side=(28.0, 40.0),
-        front=20.0,
-        high=60.0,
-        margin=(20.0, 30.0),
-        lamp=((8.0, 24.0), (30.0, 36.0)),
-        radius=0.5,
-        floors=((0.36, 0.36, 0.37), (0.40, 0.39, 0.38), (0.33, 0.34, 0.36)),
-        walls=((0.62, 0.76, 0.92), (0.70, 0.80, 0.92), (0.74, 0.80, 0.86)),
-        textures=("road",),
-    ),
-}
-"""One stage for each of `shapes.POOLS`: the floor of a room, a larger room, a road under the sky."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difficulty:
-    """How small and how hidden objects may be.
-
-    side: factor on the least width and height in the picture. overlap: part of the smaller box that two boxes may
-    share. visible: least visible fraction.
-    """
-
-    side: float
-    overlap: float
-    visible: float
-
-
-DIFFICULTIES: dict[str, Difficulty] = {
-    "easy": Difficulty(1.3, 0.05, 0.95),
-    "normal": Difficulty(1.0, OVERLAP, MIN_VISIBLE),
-    "hard": Difficulty(0.6, 0.8, 0.3),
-}
-
 GAP_M, CAMERA_GAP_M, REACH_M = STAGES["solids"].gap, STAGES["solids"].camera_gap, STAGES["solids"].reach
+
+
+MEASURES: dict[str, Callable[[Sequence[float]], float]] = {
+    "longest": max,
+    "width": lambda sides: max(sides[:2]),
+    "height": lambda sides: sides[2],
+}
+"""Sides of an object by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +81,8 @@ class Plan:
     pool: a key of `shapes.POOLS`. fronts: at least two objects (all, if there are fewer) have a front.
     on_top: at least one object is a small one, which stands on another (furniture).
     materials: keys of `render.MATERIALS` that objects are made of, each as likely. difficulty: a key of `DIFFICULTIES`.
-    longest: range of every object's longest side in metres, instead of what is usual, so that names do not tell sizes.
+    extent: range of a side of every object in metres, instead of what is usual, so that names do not tell sizes.
+    side: which side that is, a key of `MEASURES`.
     """
 
     count: int
@@ -180,7 +94,8 @@ class Plan:
     materials: tuple[str, ...] = ("matte",)
     difficulty: str = "normal"
     kinds: tuple[tuple[str, str], ...] | None = None
-    longest: tuple[float, float] | None = None
+    extent: Range | None = None
+    side: str = "longest"
 
     @property
     def stage(self) -> Stage:
@@ -378,7 +293,7 @@ def _draw_object(
     return _object(rng, *kind, camera, size, plan, stage)
 
 
-def _body(rng: Generator, shape: str, longest: tuple[float, float] | None) -> tuple[Sequence[float], float]:
+def _body(rng: Generator, shape: str, plan: Plan) -> tuple[Sequence[float], float]:
     """Extents and yaw of a random object."""
     kind = SHAPES[shape]
     if kind.size is not None:
@@ -388,8 +303,8 @@ def _body(rng: Generator, shape: str, longest: tuple[float, float] | None) -> tu
         sides = [width, width, width * rng.uniform(*kind.height)]
         yaw = rng.uniform(0, 90) if not kind.round else 0.0
     # No draw without a range, so that plans without one give the scenes that they always gave.
-    if longest is not None:
-        factor = np.exp(rng.uniform(*np.log(longest))) / max(sides)
+    if plan.extent is not None:
+        factor = np.exp(rng.uniform(*np.log(plan.extent))) / MEASURES[plan.side](sides)
         sides = [factor * side for side in sides]
     return sides, yaw
 
@@ -407,7 +322,7 @@ def _object(
 ) -> SceneObject | None:
     """An object under a random pixel, or None where that pixel shows no floor within reach."""
     pixel = rng.uniform((0.08, 0.18), (0.92, 0.92)) * size
-    sides, yaw = _body(rng, shape, plan.longest)
+    sides, yaw = _body(rng, shape, plan)
     tint, material = _skin(rng, color, plan)
     direction = (camera.rays(pixel[None], size) @ np.asarray(camera.rotation))[0]
     if direction[2] > -0.05 or sides[2] > stage.high - HEAD_M:
@@ -427,7 +342,7 @@ def _on_top(rng: Generator, shape: str, color: str, holders: Sequence[SceneObjec
     On things with a front it faces as they do, give or take 25 degrees, like a screen on a desk.
     """
     holder = holders[int(rng.integers(len(holders)))]
-    sides, yaw = _body(rng, shape, plan.longest)
+    sides, yaw = _body(rng, shape, plan)
     tint, material = _skin(rng, color, plan)
     if holder.has_front:
         yaw = (holder.yaw_deg + rng.uniform(-25, 25)) % 360

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from .layout import Stage, tidy
+from .layout import tidy
 from .model import FULL_TURN, Camera
+from .stages import Stage
 
 BEARING_DEG = (25.0, 110.0)
 """Pair: difference of the bearings of two neighboring cameras, seen from the middle."""

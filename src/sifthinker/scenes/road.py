@@ -16,10 +16,11 @@ import numpy as np
 from numpy.random import Generator
 
 from ..geometry import MIN_PIXELS, Size
-from .layout import PAINTS, STAGES, clearance, distance_to, enclose, tidy, too_hidden
+from .layout import PAINTS, clearance, distance_to, enclose, tidy, too_hidden
 from .model import Camera, Floats, SceneObject, turn
 from .render import View, render
 from .shapes import VEHICLES
+from .stages import STAGES
 
 if TYPE_CHECKING:
     from .generate import SceneConfig

@@ -206,7 +206,7 @@ def _alike(rng: Generator, aim: str, low: int, high: int) -> Plan:
     """Solids, or furniture with two of a kind, of any size."""
     pool = str(rng.choice(["solids", "furniture"]))
     same = None if pool == "solids" else True
-    return Plan(int(rng.integers(low, high + 1)), same_shape=same, pool=pool, longest=LONGEST_M)
+    return Plan(int(rng.integers(low, high + 1)), same_shape=same, pool=pool, extent=LONGEST_M)
 
 
 def _compared(scene: Scene, a: int, b: int) -> str | None:

@@ -55,7 +55,7 @@ def indoors(rng: Generator, aim: str, low: int, high: int) -> Plan:
 
 def any_size(rng: Generator, aim: str, low: int, high: int) -> Plan:
     """Solids or furniture of any size, so that nobody can tell from its name how large a thing is."""
-    return replace(indoors(rng, aim, low, high), longest=LONGEST_M)
+    return replace(indoors(rng, aim, low, high), extent=LONGEST_M)
 
 
 def suited_view(fits: Callable[[Scene, str], bool], plan: Planner, at_least: int) -> MakeWorld:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.random import Generator
 
 from ...geometry import Size
-from ..layout import Stage, distance_to, enclose, place, tidy
+from ..layout import distance_to, enclose, place, tidy
 from ..model import Camera, Floats, Scene, turn
 from ..render import render
+from ..stages import Stage
 from ..task import MakeWorld
 from ..views import Planner, Views
 from .dge_rules import SCENES, indoors

@@ -248,7 +248,7 @@ def from_map(task: str, names: Mapping[str, str], floor: FloorMap) -> str | None
 
 def _sizes(rng: Generator, aim: str, low: int, high: int) -> Plan:
     """Things of any size, so that nobody can tell from its name how large one is."""
-    return replace(any_pool(rng, aim, low, high), longest=LONGEST_M)
+    return replace(any_pool(rng, aim, low, high), extent=LONGEST_M)
 
 
 def _over(*words: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..model import Floats, Scene
 from ..render import View
 from ..task import Question, Roles, Task
 from ..words import metres, the
-from .dge_rules import any_size, bin_of, bins, indoors, suited_view, unfit
+from .dge_rules import LONGEST_M, bin_of, bins, indoors, suited_view, unfit
 
 SYSTEM = "Q-Spatial Bench (ours)"
 DELTA = 2.0
@@ -133,7 +134,7 @@ def _task(kind: str) -> Task:
         "size" if count == 1 else "distance",
         SYSTEM,
         "number",
-        suited_view(fits, any_size if count == 1 else _near, max(count, 2)),
+        suited_view(fits, partial(_sized, kind) if count == 1 else _near, max(count, 2)),
         roles,
         ask,
         aims=lambda most: tuple(f"{unit}, {part}" for part in bins(BORDERS_M[kind]) for unit in UNITS),
@@ -144,9 +145,14 @@ def _aim(kind: str, unit: str, value: float) -> str:
     return f"{unit}, {bin_of(value, BORDERS_M[kind])}"
 
 
+def _sized(kind: str, rng: Generator, aim: str, low: int, high: int) -> Plan:
+    """Solids or furniture whose width or height, whichever is asked for, is any."""
+    return replace(indoors(rng, aim, low, high), extent=LONGEST_M, side=kind)
+
+
 def _near(rng: Generator, aim: str, low: int, high: int) -> Plan:
     """Things of any size, small enough to stand close together, so that names do not tell how far apart they are."""
-    return replace(indoors(rng, aim, low, high), longest=CLOSE_M)
+    return replace(indoors(rng, aim, low, high), extent=CLOSE_M)
 
 
 def _known(scene: Scene, kind: str, who: str, index: int) -> str:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.random import Generator
 
-from ..layout import PAINTS, STAGES, Plan, clearance, sample_scene, too_hidden
+from ..layout import PAINTS, Plan, clearance, sample_scene, too_hidden
 from ..model import Camera, Scene, SceneObject
 from ..render import View, render
 from ..shapes import FURNITURE
+from ..stages import STAGES
 from ..task import Question, Roles, Task
 from ..words import the
 from .basics import DEPTH_MARGIN_M
