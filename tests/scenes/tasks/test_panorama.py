@@ -141,8 +141,7 @@ def check_bfov_localization(facts, question):
     pixel = 360 / width
     edges = [(off.min(), -field.width / 2), (off.max(), field.width / 2)]
     edges += [(pitches.min(), field.latitudes[0]), (pitches.max(), field.latitudes[1])]
-    # An edge lies anywhere in its pixel, of this picture and of the finer one.
-    assert all(abs(a - b) < 1.25 * pixel for a, b in edges), edges
+    assert all(abs(a - b) < 1.1 * pixel for a, b in edges), edges
     truth = mask_bfov(fine.instances == facts.thing(words))
     assert field.iou(truth, sphere=True) > 0.6
     assert question.meta["across_seam"] == (columns.min() == 0 and columns.max() == fine.size[0] - 1)

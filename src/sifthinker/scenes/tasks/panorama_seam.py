@@ -15,7 +15,9 @@ import numpy as np
 
 from ...bfov import wrapped
 from .. import around
+from ..model import FULL_TURN
 from ..seam import SEAM_DEG, SeamView, turned_panorama
+from ..shapes import unit_mesh
 from ..task import Question, Roles, Task
 from ..words import nameable, the
 from .multiview import any_pool
@@ -25,6 +27,8 @@ WHOLE = 0.9
 """The same where the field around an object is asked for."""
 LEAST_PX = 4
 """Least width and height of an object whose field is asked for, pixels."""
+MISSED_PX = 0.9
+"""The field around its pixels is no farther than this from the one around its mesh, pixels."""
 
 
 def _unclear(world: SeamView, *things: int) -> str | None:
@@ -58,6 +62,20 @@ def _fields(world: SeamView) -> Iterator[Roles]:
     return ({"target": i} for i in range(len(world.view.labels)))
 
 
+def _missed(world: SeamView, thing: int) -> float:
+    """How far the field around an object's pixels is from the one around its mesh, pixels: thin feet may be missed."""
+    view, field = world.view, world.fields[thing]
+    assert field is not None
+    body = view.scene.objects[thing]
+    corners = unit_mesh(body.shape).vertices * body.size @ body.rotation.T + body.position
+    right, down, ahead = view.camera.to_camera(corners).T
+    yaw = (np.degrees(np.arctan2(right, ahead)) - field.yaw + 180) % 360 - 180
+    pitch = -np.degrees(np.arctan2(down, np.hypot(right, ahead)))
+    low, high = field.latitudes
+    edges = (yaw.min() + field.width / 2, yaw.max() - field.width / 2, pitch.min() - low, pitch.max() - high)
+    return float(np.abs(edges).max()) * view.size[0] / FULL_TURN
+
+
 def _bfov_localization(world: SeamView, roles: Roles) -> Question | str:
     thing, view = roles["target"], world.view
     if why := _unclear(world, thing):
@@ -68,6 +86,8 @@ def _bfov_localization(world: SeamView, roles: Roles) -> Question | str:
     field, what = world.fields[thing], the(view.scene, thing)
     assert field is not None
     cut = world.cut(thing)
+    if (off := _missed(world, thing)) > MISSED_PX:
+        return f"its pixels miss its edges by {off:.1f} pixels, at most {MISSED_PX} may be"
     (low, high), edges = field.latitudes, [wrapped(field.yaw + side * field.width / 2) for side in (-1, 1)]
     return Question(
         f"{AHEAD} Give the field of view that just holds {what}, as [yaw, pitch, width, height] in degrees: yaw of its "
@@ -91,6 +111,8 @@ def _bfov_localization(world: SeamView, roles: Roles) -> Question | str:
 
 
 NOTHING = "none of them"
+LARGE = ("largest", "middle", "smallest")
+"""An object's place among the three options by size: without looking, the largest is the likeliest to be cut."""
 
 
 def _cuttable(world: SeamView) -> Iterator[Roles]:
@@ -114,7 +136,10 @@ def _seam_continuity(world: SeamView, roles: Roles) -> Question | str:
     if cut and cut[0] != options[roles["place"]]:
         return "the object that is cut is not where the roles have it"
     names = [the(view.scene, i) for i in options]
+    aim = "none"
     if cut:
+        by_size = sorted(options, key=lambda i: -max(view.scene.objects[i].size))
+        aim = f"cut {roles['place'] + 1} {LARGE[by_size.index(cut[0])]}"
         answer, evidence = the(view.scene, cut[0]), world.parts(cut[0])
         left, right = world.reaches(cut[0])
         facts = (
@@ -139,7 +164,7 @@ def _seam_continuity(world: SeamView, roles: Roles) -> Question | str:
         " ".join(facts),
         facts=facts,
         choices=(*names, NOTHING),
-        aim=f"cut {roles['place'] + 1}" if cut else "none",
+        aim=aim,
         meta={"across_seam": bool(cut)},
     )
 
@@ -160,7 +185,7 @@ TASKS: dict[str, Task] = {
     "pano_bfov_localization": Task(
         "yaw, pitch, width and height of the field that holds an object, also across the edges of the picture",
         f"Around its visible pixels, on pixel edges. {WHOLE:.0%} of it or more is visible, {LEAST_PX} pixels both "
-        "ways. Graded by the overlap on the sphere.",
+        f"ways; its mesh reaches no farther than {MISSED_PX} pixels from there. Graded by the overlap on the sphere.",
         "localization",
         SYSTEM,
         "text",
@@ -171,14 +196,15 @@ TASKS: dict[str, Task] = {
     ),
     "pano_seam_continuity": Task(
         "which object the left and right edges of the picture cut in two, if any",
-        f"At most one is cut, {SEAM_DEG} degrees or more on both sides; all others stay {SEAM_DEG} degrees away.",
+        f"At most one is cut, {SEAM_DEG} degrees or more on both sides; all others stay {SEAM_DEG} degrees away. The "
+        "largest of the options is cut as often as the smallest.",
         "continuity",
         SYSTEM,
         "choice",
         turned_panorama(any_pool, 3),
         _cuttable,
         _seam_continuity,
-        aims=aims_of("cut 1", "none", "cut 2", "cut 3"),
+        aims=aims_of(*(aim for large in LARGE for aim in (*(f"cut {k} {large}" for k in (1, 2, 3)), "none"))),
         least=3,
     ),
 }
