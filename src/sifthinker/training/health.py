@@ -99,10 +99,18 @@ def _constant(rows: Sequence[Row]) -> Iterator[Found]:
             yield name, f"completions earned {statistics.fmean(means):.3f} of it on average"
 
 
+def _fallen(rows: Sequence[Row], key: str, part: float) -> tuple[float, float] | None:
+    """The means of the first and the last window, where the last is less than this part of the first."""
+    ends = _ends(rows, key)
+    if ends is None:
+        return None
+    before, now = map(statistics.fmean, ends)
+    return (before, now) if now < part * before else None
+
+
 def _shorter(rows: Sequence[Row]) -> Iterator[Found]:
-    ends = _ends(rows, "completions/mean_length")
-    if ends and statistics.fmean(ends[1]) < SHORTER * statistics.fmean(ends[0]):
-        yield "", f"completions went from {statistics.fmean(ends[0]):.0f} to {statistics.fmean(ends[1]):.0f} tokens"
+    if fallen := _fallen(rows, "completions/mean_length", SHORTER):
+        yield "", "completions went from {:.0f} to {:.0f} tokens".format(*fallen)
 
 
 def _clipped(rows: Sequence[Row]) -> Iterator[Found]:
@@ -120,9 +128,8 @@ def _hacking(rows: Sequence[Row]) -> Iterator[Found]:
 
 
 def _entropy(rows: Sequence[Row]) -> Iterator[Found]:
-    ends = _ends(rows, "entropy")
-    if ends and statistics.fmean(ends[1]) < ENTROPY * statistics.fmean(ends[0]):
-        yield "", f"entropy went from {statistics.fmean(ends[0]):.3g} to {statistics.fmean(ends[1]):.3g}"
+    if fallen := _fallen(rows, "entropy", ENTROPY):
+        yield "", "entropy went from {:.3g} to {:.3g}".format(*fallen)
 
 
 def _drift(rows: Sequence[Row]) -> Iterator[Found]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,7 +36,7 @@ class Prompts:
     rows: Tensor
     features: tuple[Any, ...] | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def starts(self) -> list[int]:
         """The position of the first completion token after each prompt."""
         return [int(p.max()) + 1 for p in self.positions]
