@@ -15,6 +15,8 @@ from sifthinker.scenes.task import propose
 from sifthinker.scenes.tasks import TASKS
 from sifthinker.scenes.views import Views
 
+from .measured import Measured
+
 TRIES = 60
 
 
@@ -66,3 +68,21 @@ def assert_gold_earns_full_marks(names, count, seed=3, objects=(3, 6)):
 def reordered(views, order):
     """The same views in another order."""
     return Views(tuple(views.views[k] for k in order))
+
+
+def assert_only_gold_earns(pairs):
+    """Gold traces earn every reward that can judge them, and no other option is right."""
+    for sample, trace in pairs:
+        assert {reward(trace, sample) for reward in REWARDS.values()} <= {1.0, None}
+        for wrong in set(sample.choices) - {sample.answer}:
+            assert grade_answer(wrong, sample) == 0.0
+
+
+def solved(task, solve, count):
+    """(what was measured, world, question) of so many questions, each answered anew by `solve` from the former."""
+    for world, _, question in questions(task, count):
+        known = Measured(world)
+        answer, evidence = solve(known, question)
+        assert answer == question.answer, question.text
+        assert sorted(evidence) == sorted(question.evidence)
+        yield known, world, question

@@ -10,9 +10,8 @@ import pytest
 from shapely import MultiPoint, contains_xy
 from shapely.affinity import rotate, translate
 
+from sifthinker.engines.blind import questions as words_only
 from sifthinker.errors import InputError
-from sifthinker.grading import grade_answer
-from sifthinker.rewards import REWARDS
 from sifthinker.scenes.consistency import chance, flip_circular, parse_id
 from sifthinker.scenes.generate import generate
 from sifthinker.scenes.model import SceneObject, mirrored, rotated, scaled
@@ -25,6 +24,7 @@ from sifthinker.scenes.words import name
 from sifthinker.scenes.worlds import world_from_json
 
 from ..conftest import scene
+from ..questions import assert_only_gold_earns
 
 COUNT = int(os.environ.get("SIFTHINKER_SCENES", "2"))
 """Questions of each task."""
@@ -179,10 +179,7 @@ def test_answers_and_evidence(questions):
 
 
 def test_gold_earns_full_marks(questions):
-    for sample, trace in questions:
-        assert {reward(trace, sample) for reward in REWARDS.values()} <= {1.0, None}
-        for wrong in set(sample.choices) - {sample.answer}:
-            assert grade_answer(wrong, sample) == 0.0
+    assert_only_gold_earns(questions)
 
 
 def test_labels_are_balanced(questions):
@@ -255,23 +252,21 @@ def test_variants_need_options(questions):
         variants(replace(sample, choices=()))
 
 
-def test_words_alone_do_not_tell(questions):
+@pytest.mark.parametrize("key", KINDS)
+def test_words_alone_do_not_tell(key):
     """The best guess from the classes of the named objects, learned on one half and tried on the other."""
-    if COUNT < 80:
-        pytest.skip("needs SIFTHINKER_SCENES=80 or more")
-    for key in KINDS:
-        rows = [s for s, _ in questions if kind_of(s) == key]
-        votes = defaultdict(Counter)
-        right = []
-        for number, sample in enumerate(rows):
-            view = world_from_json(sample.meta["world"])
-            facts = Facts(view, sample.question)
-            classes = tuple(view.scene.objects[i].shape for i in facts.named)
-            if number < len(rows) / 2:
-                votes[classes][sample.meta["aim"]] += 1
-            elif votes[classes]:
-                right.append(votes[classes].most_common(1)[0][0] == sample.meta["aim"])
-        assert np.mean(right) < 1 / len(KINDS[key].outcomes) + 0.25, key
+    rows = words_only(f"srd3_{key}", (96, 96), (3, 4), max(COUNT, 120))
+    votes = defaultdict(Counter)
+    right = []
+    for number, sample in enumerate(rows):
+        view = world_from_json(sample.meta["world"])
+        facts = Facts(view, sample.question)
+        classes = tuple(view.scene.objects[i].shape for i in facts.named)
+        if number < len(rows) / 2:
+            votes[classes][sample.meta["aim"]] += 1
+        elif votes[classes]:
+            right.append(votes[classes].most_common(1)[0][0] == sample.meta["aim"])
+    assert np.mean(right) < 1 / len(KINDS[key].outcomes) + 0.25, key
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------

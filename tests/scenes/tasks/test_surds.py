@@ -9,7 +9,6 @@ import pytest
 
 from sifthinker.answers import AnswerSpec, Kind
 from sifthinker.grading import extract, grade, grade_answer
-from sifthinker.rewards import REWARDS
 from sifthinker.scenes.consistency import paired
 from sifthinker.scenes.generate import generate
 from sifthinker.scenes.model import Camera, Light, Scene, SceneObject, rotated
@@ -21,6 +20,7 @@ from sifthinker.scenes.words import name
 from sifthinker.scenes.worlds import world_from_json
 
 from ..conftest import HALL
+from ..questions import assert_only_gold_earns
 
 COUNT = int(os.environ.get("SIFTHINKER_SCENES", "4"))
 """Questions of each task."""
@@ -148,10 +148,7 @@ def test_answers_and_evidence(questions):
 
 
 def test_gold_earns_full_marks(questions):
-    for sample, trace in questions:
-        assert {reward(trace, sample) for reward in REWARDS.values()} <= {1.0, None}
-        for wrong in set(sample.choices) - {sample.answer}:
-            assert grade_answer(wrong, sample) == 0.0
+    assert_only_gold_earns(questions)
 
 
 def test_labels_are_balanced(questions):

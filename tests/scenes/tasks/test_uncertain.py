@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sifthinker.grading import grade_answer
-from sifthinker.rewards import REWARDS
 from sifthinker.rewards.abstain import abstained
 from sifthinker.scenes.consistency import Verdict, abstention
 from sifthinker.scenes.doubt import Doubt, same_picture
@@ -19,6 +18,8 @@ from sifthinker.scenes.tasks.uncertain import CANNOT, TASKS, VIEWS
 from sifthinker.scenes.twins import twin
 from sifthinker.scenes.words import name
 from sifthinker.scenes.worlds import world_from_json
+
+from ..questions import assert_only_gold_earns
 
 COUNT = int(os.environ.get("SIFTHINKER_SCENES", "4"))
 """Questions of each task."""
@@ -177,10 +178,7 @@ def test_agents_without_eyes_score_nothing_on_pairs(questions):
 
 
 def test_gold_earns_full_marks(questions):
-    for sample, trace in questions:
-        assert {reward(trace, sample) for reward in REWARDS.values()} <= {1.0, None}
-        for wrong in set(sample.choices) - {sample.answer}:
-            assert grade_answer(wrong, sample) == 0.0
+    assert_only_gold_earns(questions)
 
 
 def test_labels_are_balanced(questions):
