@@ -1,7 +1,7 @@
 """Completions of a generation batch without vLLM: every prompt is read once, its cache serves all its completions.
 
-Decoding goes in lock-step. Rows that have ended leave the batch when a quarter of it has, since leaving copies the
-cache.
+Decoding goes in lock-step. Rows that have ended leave the batch when a quarter of it can, since leaving copies the
+cache; every prompt keeps as many rows as the one with the most.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from .attention import Branches, prepare
 from .prompts import Prompts
 
 LEAVE = 0.25
@@ -64,45 +65,72 @@ def processors(config: GenerationConfig, device: torch.device) -> LogitsProcesso
 
 @torch.no_grad()
 def complete(model: Any, prompts: Prompts, config: GenerationConfig) -> list[list[int]]:
-    """The tokens of one completion for each row of `prompts`, with its end token where it ended by itself."""
-    device, rows = prompts.rows.device, prompts.rows
-    numbers, pad = list(range(len(prompts.ids))), int(config.pad_token_id or 0)
+    """The tokens of one completion for each row of `prompts`, with its end token where it ended by itself.
+
+    model: one that `attention.why_not` has nothing against.
+    """
+    prepare(model)
+    device, most, pad = prompts.rows.device, int(config.max_new_tokens or 0), int(config.pad_token_id or 0)
     ends = torch.tensor(config.eos_token_id, device=device).flatten()
     change = processors(config, device)
+    seats = _seats(prompts.rows, len(prompts.ids))
+    count, group = seats.shape
+    numbers = list(range(count))
     given = prompts.padded(numbers, pad)
     read = model(**given, **prompts.vision(numbers), past_key_values=DynamicCache(), use_cache=True, logits_to_keep=1)
-    cache = read.past_key_values
-    cache.batch_select_indices(rows)
-    scores, mask, said = read.logits[rows, -1], given["attention_mask"][rows], given["input_ids"][rows]
-    position = torch.tensor(prompts.starts, device=device)[rows]
-    alive = torch.arange(len(rows), device=device)
-    done = torch.zeros(len(rows), dtype=torch.bool, device=device)
-    made = torch.full((len(rows), config.max_new_tokens), pad, device=device)
-    lengths = torch.full((len(rows),), config.max_new_tokens, device=device)
-    for step in range(config.max_new_tokens):
+    cache = Branches(read.past_key_values, given["attention_mask"] == 0, group, most)
+    of_prompt = torch.arange(count, device=device).repeat_interleave(group)
+    scores, said = read.logits[of_prompt, -1], given["input_ids"][of_prompt]
+    position = torch.tensor(prompts.starts, device=device)[of_prompt]
+    row = seats.flatten()
+    done = row < 0
+    # One row more, for empty seats.
+    made = torch.full((len(prompts.rows) + 1, most), pad, device=device)
+    lengths = torch.full((len(made),), most, device=device)
+    for step in range(most):
         token = _draw(change(said, scores.float()), bool(config.do_sample))  # type: ignore[arg-type]
         token = token.masked_fill(done, pad)
-        made[alive, step] = token
+        made[row, step] = token
         ended = torch.isin(token, ends) & ~done
-        lengths[alive[ended]] = step + 1
+        lengths[row[ended]] = step + 1
         done |= ended
-        if bool(done.all()) or step + 1 == config.max_new_tokens:
+        if bool(done.all()) or step + 1 == most:
             break
-        said, mask = torch.cat([said, token[:, None]], 1), torch.cat([mask, (~done).long()[:, None]], 1)
-        if done.float().mean() >= LEAVE:
-            stay = torch.nonzero(~done).flatten()
-            cache.batch_select_indices(stay)
-            alive, position, said, mask, token = alive[stay], position[stay], said[stay], mask[stay], token[stay]
-            done = done[stay]
+        said = torch.cat([said, token[:, None]], 1)
+        stay = _staying(done.view(count, group))
+        if stay is not None:
+            kept, rows = stay
+            cache.keep(kept, rows)
+            count, group = len(kept), len(rows) // len(kept)
+            row, position, said, token, done = row[rows], position[rows], said[rows], token[rows], done[rows]
         output = model(
             input_ids=token[:, None],
-            attention_mask=mask,
             position_ids=(position + step)[None, :, None].expand(3, -1, -1),
             past_key_values=cache,
+            branches=cache,
             use_cache=True,
         )
         scores = output.logits[:, -1]
-    return [row[:length].tolist() for row, length in zip(made, lengths.tolist(), strict=True)]
+    return [one[:length].tolist() for one, length in zip(made[:-1], lengths.tolist(), strict=False)]
+
+
+def _seats(rows: Tensor, count: int) -> Tensor:
+    """The rows of each prompt, shape (count, g); -1 where a prompt has fewer than g."""
+    of_prompt = [torch.nonzero(rows == n).flatten() for n in range(count)]
+    return torch.nn.utils.rnn.pad_sequence(of_prompt, batch_first=True, padding_value=-1)
+
+
+def _staying(done: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The prompts and the seats that go on, as many of each prompt; None while leaving is not worth a copy.
+
+    done: shape (n, g).
+    """
+    prompts = torch.nonzero(~done.all(dim=1)).flatten()
+    group = int((~done).sum(dim=1).max())
+    if len(prompts) * group > (1 - LEAVE) * done.numel():
+        return None
+    first = done[prompts].int().argsort(dim=1, stable=True)[:, :group]
+    return prompts, (prompts[:, None] * done.shape[1] + first).flatten()
 
 
 def _draw(scores: Tensor, sample: bool) -> Tensor:

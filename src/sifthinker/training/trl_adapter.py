@@ -27,11 +27,12 @@ from trl.trainer.utils import split_tensor_dict
 from ..engines.processor import load_model
 from ..errors import InputError
 from ..rewards.focus import area_hiou
+from .attention import prepare, why_not
 from .progress import ProgressStore
-from .prompts import Prompts, image_model, is_qwen_vl, unique_prompts
+from .prompts import Prompts, image_model, unique_prompts
 from .rollout import collapsed, complete, unknown_fields
 from .run import sign
-from .shared_prefix import log_probs, why_not
+from .shared_prefix import log_probs
 from .trl_rewards import ANSWER, PROGRESS, read_replies
 
 SAME, SAME_BF16 = 1e-3, 0.05
@@ -137,12 +138,15 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
         # The full names: a user's `module:answer` is called answer by TRL as well.
         self.columns = list(rewards)
         super().__init__(*args, **kwargs)
-        # Other families than Qwen-VL count positions and pictures in their own ways; TRL knows them.
-        self.once = is_qwen_vl(self.model)
+        # What cannot share prompts goes through TRL: it knows other families, which count positions in their own ways.
         reason = why_not(self.model)
+        self.once = reason is None
         if prefix_sharing == "on" and reason:
             raise InputError(f"prefix_sharing: on, but this model cannot: {reason}")
-        self.sharing = prefix_sharing != "off" and reason is None
+        self.sharing = prefix_sharing != "off" and self.once
+        for policy in (self.model, self.ref_model) if self.once else ():
+            if policy is not None:
+                prepare(policy)
         self._unproven = self.sharing and prefix_sharing == "auto"
         if self.once and not self.use_vllm and (unknown := unknown_fields(self.generation_config)):
             raise InputError(f"generation_kwargs: {', '.join(unknown)} cannot be had without vLLM; leave it out")
@@ -245,7 +249,7 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
             with self.accelerator.autocast():
                 return log_probs(
                     model, prompts, rows, input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:],
-                    self._tokenizer.pad_token_id, batch_size, compute_entropy,
+                    batch_size, compute_entropy,
                 )  # fmt: skip
 
         def stock() -> Any:
