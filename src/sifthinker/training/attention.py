@@ -84,7 +84,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spans: Spans, scale: float
 class _Branch(DynamicLayer):
     """One layer's keys and values: of the prompts, each once, and of the completions, in room that is there already.
 
-    shared_keys, shared_values: shape (n, heads, p, d). keys, values: of the completions so far, (n * g, heads, t, d).
+    shared_keys, shared_values: shape (n, heads, p, d). room: keys and values of completions, (2, n * g, heads, c, d), of
+    which `length` tokens are there.
     """
 
     def __init__(self, layer: Any, rows: int, room: int) -> None:
@@ -92,14 +93,17 @@ class _Branch(DynamicLayer):
         self.lazy_initialization(layer.keys, layer.values)
         self.shared_keys, self.shared_values = layer.keys, layer.values
         _, heads, _, width = layer.keys.shape
-        self.room = layer.keys.new_empty((2, rows, heads, room, width))
-        self.keys, self.values = self.room[:, :, :, :0]
+        self.room, self.length = layer.keys.new_empty((2, rows, heads, room, width)), 0
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        end = self.keys.shape[-2] + key_states.shape[-2]
-        self.room[0, :, :, end - 1 : end], self.room[1, :, :, end - 1 : end] = key_states, value_states
-        self.keys, self.values = self.room[:, :, :, :end]
+        self.room[0, :, :, self.length], self.room[1, :, :, self.length] = key_states[:, :, 0], value_states[:, :, 0]
+        self.length += 1
+        self.keys, self.values = self.room[:, :, :, : self.length]
         return self.keys, self.values
+
+    def keep(self, prompts: Tensor, rows: Tensor) -> None:
+        self.shared_keys, self.shared_values = self.shared_keys[prompts], self.shared_values[prompts]
+        self.room = self.room[:, rows]
 
 
 class Branches(DynamicCache):
@@ -118,10 +122,7 @@ class Branches(DynamicCache):
         """Go on with some prompts, and with some completions of them, the same number of each."""
         for layer in self.layers:
             assert isinstance(layer, _Branch)
-            length = layer.keys.shape[-2]
-            layer.shared_keys, layer.shared_values = layer.shared_keys[prompts], layer.shared_values[prompts]
-            layer.room = layer.room[:, rows]
-            layer.keys, layer.values = layer.room[:, :, :, :length]
+            layer.keep(prompts, rows)
         if self.padding is not None:
             self.padding = self.padding[prompts]
 
