@@ -48,10 +48,10 @@ class ConfigCommand(TyperCommand):
         from .training.grpo import GrpoConfig
         from .training.sft import SftConfig
 
+        sft, grpo = help_text(SftConfig, "SFTConfig"), help_text(GrpoConfig, "GRPOConfig")
+        texts = {"sft": sft, "grpo": grpo, "train": f"Stages of kind sft. {sft}\nStages of kind grpo. {grpo}"}
         formatter.write("\n")
-        formatter.write(
-            help_text(SftConfig, "SFTConfig") if self.name == "sft" else help_text(GrpoConfig, "GRPOConfig")
-        )
+        formatter.write(texts[str(self.name)])
 
 
 def main() -> None:
@@ -224,6 +224,15 @@ def sft(arguments: Arguments) -> None:
 def grpo(arguments: Arguments) -> None:
     """GRPO-SIF. Any field of the config is overridden with --field VALUE."""
     from .training.grpo import main
+
+    main(arguments)
+
+
+@app.command(cls=ConfigCommand, context_settings=FLAGS)
+def train(arguments: Arguments) -> None:
+    """The stages of a recipe in order, each with the model of the one before. --resume passes over finished ones; a
+    field of one stage is overridden with --NAME.FIELD VALUE."""
+    from .training.stages import main
 
     main(arguments)
 

@@ -26,6 +26,7 @@ from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
 from ..trace import Trace, format_trace
 from .config import fields_of, read_arguments, recipe_names, split_config
+from .stages import read_stages
 
 SHEET_TILES = 24
 BLANK = (96, 96)
@@ -65,7 +66,7 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
 
 
 def read_config(arguments: Sequence[str]) -> tuple[Any, Any]:
-    """Our config and TRL's, as the stage that the fields belong to would make them.
+    """Our config and TRL's, as the stage that the fields belong to would make them; of several stages the first.
 
     Raises `InputError` for what that stage would refuse before it loads the model.
     """
@@ -78,6 +79,12 @@ def read_config(arguments: Sequence[str]) -> tuple[Any, Any]:
         (grpo, grpo.GrpoConfig, GRPOConfig),
     ]
     values = read_arguments(arguments, *(kind for _, *kinds in stages for kind in kinds))
+    if "stages" in values:
+        # All are read, so that a mistake in a later one is told now.
+        first, *others = read_stages(values)
+        for stage in others:
+            stage.trl_args()
+        return first.config, first.trl_args()
     # The stage that knows more of the fields; SFT where both know all of them.
     module, ours, trl = max(stages, key=lambda stage: sum(name in fields_of(*stage[1:]) for name in values))
     config, rest = split_config(values, ours, trl)

@@ -95,12 +95,13 @@ def read_arguments(arguments: Sequence[str], *kinds: type) -> dict[str, Any]:
             continue
         flag, given, value = argument[2:].partition("=")
         name = flag.replace("-", "_")
-        _known(name, fields)
-        if not given and _kind(fields[name]) == "bool" and not (rest and rest[0].lower() in _TRUTH):
+        field = name.rpartition(".")[2]  # of a stage, whose name stands before the dot
+        _known(field, fields)
+        if not given and _kind(fields[field]) == "bool" and not (rest and rest[0].lower() in _TRUTH):
             value = "true"
         elif not given:
             if not rest or rest[0].startswith("--"):
-                raise InputError(f"--{flag} needs a value ({fields[name]})")
+                raise InputError(f"--{flag} needs a value ({fields[field]})")
             value = rest.pop(0)
         flags[name] = value
     if config is None:
@@ -123,6 +124,8 @@ def split_config(values: Mapping[str, Any], ours: type[T], trl: type) -> tuple[T
     Text for a field that does not hold text is read as YAML.
     Raises `InputError` for unknown keys (with the nearest known ones), missing fields, and wrong types.
     """
+    if "stages" in values:
+        raise InputError("this config holds stages: run it with `sifthinker train`")
     own = {f.name: f for f in dataclasses.fields(ours)}  # type: ignore[arg-type]
     fields = fields_of(trl, ours)
     for key in values:

@@ -11,12 +11,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..engines.processor import pixel_grid
 from ..errors import InputError
+from ..lookup import lookup
 from ..prompt import DEFAULT_MAX_PIXELS
 from .config import read_arguments, split_config, to_dict
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from .curriculum import Curriculum
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class GrpoConfig:
     """`released` takes the formulas of the authors' code, for comparisons."""
     judge: str | None = None
     """MODEL@URL of an OpenAI-compatible server that judges open answers; None: the deterministic grader alone."""
+    curriculum: str = "none"
+    """Prompts by how they went: confidence (buckets of samples), accuracy (tasks), none (TRL's order)."""
     max_pixels: int = DEFAULT_MAX_PIXELS
     """Pixels of one picture at most; the same as in the warm-up."""
     limit: int | None = None
@@ -78,6 +86,7 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
     """
     from trl import GRPOConfig
 
+    from .curriculum import CURRICULA
     from .run import build_args
     from .trl_adapter import check_save_steps
     from .trl_rewards import ANSWER, PROGRESS, find_rewards
@@ -85,6 +94,10 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
     find_rewards(config.rewards, config.profile)
     if config.judge and ANSWER not in config.rewards:
         raise InputError("judge: it scores answers, so answer must be among the rewards")
+    if config.curriculum != "none":
+        lookup("curriculum", config.curriculum, {"none": None, **CURRICULA})
+        if ANSWER not in config.rewards:
+            raise InputError("curriculum: it goes by answers, so answer must be among the rewards")
     defaults: dict[str, Any] = {
         "output_dir": config.out,
         "report_to": "none",
@@ -129,6 +142,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     args.generation_kwargs = {"suppress_tokens": vision_ids(processor, family), **(args.generation_kwargs or {})}
     grid = pixel_grid(processor) or family.grid
     rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit)
+    curriculum = None if config.curriculum == "none" else _curriculum(config.curriculum, rows, args)
     released = config.profile == "released"
     store = ProgressStore(released)
     trainer: SifGRPOTrainer
@@ -153,9 +167,20 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
                 store=store,
                 rewards=config.rewards,
                 prefix_sharing=config.prefix_sharing,
+                curriculum=curriculum,
                 record=record,
             )
         return run(trainer, out, record, checkpoint)
+
+
+def _curriculum(name: str, rows: Dataset, args: Any) -> Curriculum:
+    """The curriculum over the rows of a data set, in windows as TRL makes them."""
+    from .curriculum import Curriculum
+    from .trl_adapter import lag_of
+
+    known = rows.with_format(None)
+    size = args.generation_batch_size // args.num_generations
+    return Curriculum(name, known["id"], known["task"], size, args.seed, args.shuffle_dataset, lag_of(args))
 
 
 def _judge(address: str | None, cache: Path, always: bool) -> AbstractContextManager[Any]:

@@ -20,6 +20,15 @@ from ..rewards.progress import bonus
 FILE = "progress.json"
 
 
+def judged_groups(sample_ids: Sequence[str], accuracies: Sequence[float]) -> dict[str, list[float]]:
+    """The accuracies of each sample's replies. NaN (could not be judged) is left out; a sample may be so, too."""
+    groups: dict[str, list[float]] = {}
+    for sample_id, accuracy in zip(sample_ids, accuracies, strict=True):
+        if not math.isnan(accuracy):
+            groups.setdefault(sample_id, []).append(accuracy)
+    return groups
+
+
 class ProgressStore:
     """Mean raw accuracy per sample id and visit; the two newest visits are kept.
 
@@ -38,11 +47,7 @@ class ProgressStore:
 
     def update(self, sample_ids: Sequence[str], accuracies: Sequence[float], window: int) -> None:
         """Store the group means of a generation batch. NaN (could not be judged) does not enter a mean."""
-        groups: dict[str, list[float]] = {}
-        for sample_id, accuracy in zip(sample_ids, accuracies, strict=True):
-            if not math.isnan(accuracy):
-                groups.setdefault(sample_id, []).append(accuracy)
-        for sample_id, values in groups.items():
+        for sample_id, values in judged_groups(sample_ids, accuracies).items():
             visits = [v for v in self._visits.get(sample_id, ()) if v[0] != window]
             if self.released:
                 previous = self.previous(sample_id, window)

@@ -96,6 +96,11 @@ def find_start(out: Path, given: dict[str, Any], config: Any) -> Path | None:
     return checkpoint
 
 
+def finished(out: Path) -> bool:
+    """Whether the run in a folder has come to its end: the model is there, and the cache, which goes last, is not."""
+    return any(out.glob("*.safetensors")) and (out / RECORD).exists() and not (out / CACHE).exists()
+
+
 def _as_read_back(config: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(config, default=str))  # tuples are lists
 

@@ -9,6 +9,7 @@ with them as the column `rows`.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from ..engines.processor import load_model
 from ..errors import InputError
 from ..rewards.focus import area_hiou
 from .attention import prepare, why_not
+from .curriculum import Curriculum
 from .progress import ProgressStore
 from .prompts import Prompts, image_model, unique_prompts
 from .rollout import collapsed, complete, unknown_fields
@@ -56,6 +58,16 @@ def check_save_steps(args: GRPOConfig) -> None:
         )
 
 
+def lag_of(args: GRPOConfig) -> int:
+    """How many generation windows are drawn before the outcomes of windows before them are there.
+
+    A step's batches are fetched together, with one more before the first of them is used; workers fetch ahead.
+    """
+    ahead = args.dataloader_num_workers * (args.dataloader_prefetch_factor or 2)
+    batches = args.gradient_accumulation_steps + ahead + 1
+    return math.ceil(batches / (args.steps_per_generation * args.num_iterations)) - 1  # type: ignore[operator]
+
+
 def clear_groups(rewards: torch.Tensor, ids: Sequence[str], columns: Sequence[int]) -> None:
     """Set `columns` to NaN, in place, in all rows of a sample that has a NaN there in one of its rows.
 
@@ -70,7 +82,7 @@ def clear_groups(rewards: torch.Tensor, ids: Sequence[str], columns: Sequence[in
 
 
 class EpochOrder(Sampler[int]):
-    """TRL's sampler in an order that follows from seed and epoch alone.
+    """TRL's sampler in an order that follows from seed and epoch alone, or from a curriculum.
 
     TRL draws each epoch's order from one generator, which a resumed run starts anew: in a later epoch it would go
     through the order of the first, and train on some samples twice and on others not at all.
@@ -78,10 +90,18 @@ class EpochOrder(Sampler[int]):
     epoch: tells the current epoch, from 0.
     """
 
-    def __init__(self, sampler: Any, epoch: Callable[[], int]) -> None:
-        self.sampler, self.epoch = sampler, epoch
+    def __init__(self, sampler: Any, epoch: Callable[[], int], curriculum: Curriculum | None = None) -> None:
+        self.sampler, self.epoch, self.curriculum = sampler, epoch, curriculum
 
     def __iter__(self) -> Iterator[int]:
+        if self.curriculum is not None:
+            return (
+                row
+                for window in self.curriculum.epoch(self.epoch())
+                for _ in range(self.sampler.repeat_count)
+                for row in window
+                for _ in range(self.sampler.mini_repeat_count)
+            )
         if self.sampler.shuffle:
             self.sampler.generator.manual_seed(self.sampler.seed + self.epoch())
         return iter(self.sampler)
@@ -132,9 +152,10 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
     _tokenizer: Any
 
     def __init__(
-        self, *args: Any, store: ProgressStore, rewards: Sequence[str], prefix_sharing: str = "auto", **kwargs: Any
-    ) -> None:
-        self.store = store
+        self, *args: Any, store: ProgressStore, rewards: Sequence[str], prefix_sharing: str = "auto",
+        curriculum: Curriculum | None = None, **kwargs: Any
+    ) -> None:  # fmt: skip
+        self.store, self.curriculum = store, curriculum
         # The full names: a user's `module:answer` is called answer by TRL as well.
         self.columns = list(rewards)
         super().__init__(*args, **kwargs)
@@ -286,7 +307,8 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
             )
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochOrder:
-        return EpochOrder(super()._get_train_sampler(dataset), lambda: int((self.state.epoch or 0) + 1e-6))
+        sampler = super()._get_train_sampler(dataset)
+        return EpochOrder(sampler, lambda: int((self.state.epoch or 0) + 1e-6), self.curriculum)
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
@@ -306,7 +328,10 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
             judged = [c for c in (ANSWER, PROGRESS) if c in self.columns]
             clear_groups(rewards, ids, [self.columns.index(c) for c in judged])
             if mode == "train":
-                self.store.update(ids, rewards[:, self.columns.index(ANSWER)].tolist(), self.window())
+                accuracies = rewards[:, self.columns.index(ANSWER)].tolist()
+                self.store.update(ids, accuracies, self.window())
+                if self.curriculum is not None:
+                    self.curriculum.update(ids, accuracies)
         return rewards
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -315,9 +340,13 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
             folder.mkdir(parents=True, exist_ok=True)
             # First, because a checkpoint counts as complete when `trainer_state.json`, which comes last, is there.
             self.store.save(folder, self.state.global_step)
+            if self.curriculum is not None:
+                self.curriculum.save(folder)
         super()._save_checkpoint(model, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             self.store.load(checkpoint)
+            if self.curriculum is not None:
+                self.curriculum.load(checkpoint)
