@@ -29,7 +29,7 @@ def gathered(
         trl_adapter.GRPOTrainer, "_calculate_rewards", lambda *_: torch.tensor([values for _, values in rows])
     )
     trainer: Any = object.__new__(trl_adapter.SifGRPOTrainer)
-    trainer.columns, trainer.store = columns, ProgressStore()
+    trainer.columns, trainer.store, trainer.curriculum = columns, ProgressStore(), None
     trainer.model, trainer._metrics = SimpleNamespace(training=True), {"train": {"first_box_hiou": []}}
     trainer.window = lambda: 0
     inputs = [{"sample": samples[i]} for i, _ in ranks[rank]]
