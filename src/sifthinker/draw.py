@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from colorsys import hsv_to_rgb
 from functools import lru_cache
 from itertools import islice
 from typing import cast
@@ -332,6 +333,93 @@ def _faults(trace: Trace, reply: str | None, width: int) -> Image.Image:
     if len(shown) < many:
         rows.append(_paragraph(f"... and {many - len(shown)} more", width - 28, 16, RED, ground))
     return _stack(rows, gap=4, margin=14, ground=ground)
+
+
+# --- groups of rollouts ----------------------------------------------------------------------------------------------
+
+
+def hues(n: int) -> list[Color]:
+    """`n` bright colors that can be told apart, all but the green and the white of other boxes."""
+    found = []
+    for i in range(n):
+        hue = (0.46 + 0.8 * i / max(n, 1)) % 1
+        found.append(cast(Color, tuple(round(255 * c) for c in hsv_to_rgb(hue, (0.62, 0.95)[i % 2], (1, 0.92)[i % 2]))))
+    return found
+
+
+def draw_group(
+    sample: Sample, traces: Sequence[Trace], heads: Sequence[str], cells: Sequence[Sequence[str]], width: int = 1700
+) -> Image.Image:
+    """All rollouts of a sample: photo and depth map with the boxes of each in its color, and a table beside them.
+
+    The last area is drawn thick, the first one that is not the whole image thin, gold dashed in white.
+    heads: of the table's columns, after the rollout's number. cells: one row a trace; the last column holds words,
+        all others numbers.
+    """
+    colors, gap = hues(len(traces)), 12
+    heading = _paragraph(f"{sample.question} (right: {sample.answer})", width, 18, max_lines=3)
+    pictures = [] if sample.image is None else [sample.photo()]
+    if pictures and (depth := sample.depth_map()) is not None:
+        pictures.append(color_depth(depth))
+    views = [_group_view(picture, number, sample.boxes, traces, colors) for number, picture in enumerate(pictures)]
+    left = sum(view.width + gap for view in views)
+    table = _table(heads, cells, colors, width - left)
+    canvas = Image.new("RGB", (width, max([table.height, *(view.height for view in views)])), PAPER)
+    x = 0
+    for view in views:
+        canvas.paste(view, (x, 0))
+        x += view.width + gap
+    canvas.paste(table, (left, 0))
+    return _stack([heading, canvas], gap=6)
+
+
+GROUP_CELL = (380, 380)
+"""Pixels of each view of a group at most."""
+
+
+def _group_view(
+    picture: Image.Image, number: int, gold: Sequence[Box], traces: Sequence[Trace], colors: Sequence[Color]
+) -> Image.Image:
+    scale = min(GROUP_CELL[0] / picture.width, GROUP_CELL[1] / picture.height)
+    how = Image.Resampling.BICUBIC if number == 0 else Image.Resampling.NEAREST
+    view = picture.convert("RGB").resize(_scaled(picture.size, scale), how)
+    draw = ImageDraw.Draw(view)
+    for line, areas in ((1, [t.first_focus for t in traces]), (3, [t.last_area for t in traces])):
+        for area, color in zip(areas, colors, strict=True):
+            for box in () if area is None else area.boxes:
+                draw.rectangle(_rectangle(box, view.size), outline=color, width=line)
+    for box in gold:
+        _outline(draw, _rectangle(box, view.size), WHITE, 2, dashed=True)
+    return view
+
+
+def _table(heads: Sequence[str], cells: Sequence[Sequence[str]], colors: Sequence[Color], width: int) -> Image.Image:
+    """Numbers to the right of their column, words of the last column to the left of it and cut to its width."""
+    font, step, pad = _font(16), 28, 15
+    numbers = [
+        pad + round(max(font.getlength(text) for text in (head, *(row[i] for row in cells))))
+        for i, head in enumerate(heads[:-1])
+    ]
+    ends = [44 + sum(numbers[: i + 1]) for i in range(len(numbers))]
+    words = ends[-1] + 2 * pad
+    canvas = Image.new("RGB", (width, step * (len(cells) + 1)), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for line, row in enumerate([heads, *cells]):
+        y, ink = round((line + 0.5) * step), INK if line else MUTED
+        if line:
+            draw.rectangle((4, y - 7, 18, y + 7), fill=colors[line - 1])
+            draw.text((44, y), str(line), font=font, fill=ink, anchor="rm")
+        for end, text in zip(ends, row, strict=False):
+            draw.text((end, y), text, font=font, fill=ink, anchor="rm")
+        text = wrap(row[-1], font, max(width - words, 1), max_lines=1)[0]
+        draw.text((words, y), text, font=font, fill=ink, anchor="lm")
+    return canvas
+
+
+def stack(pictures: Sequence[Image.Image], title: str) -> Image.Image:
+    """Pictures one below the other, with a title over them."""
+    width = max(picture.width for picture in pictures)
+    return _stack([_paragraph(title, width, 16, MUTED), *pictures], gap=22, margin=20)
 
 
 # --- contact sheets ------------------------------------------------------------------------------------------------

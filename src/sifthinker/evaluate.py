@@ -26,13 +26,9 @@ from .datagen.depths import depth_adder
 from .datagen.files import RowError
 from .engines import Engine, Reply, Request, open_engine, request_for
 from .errors import InputError
-from .geometry import WHOLE
 from .grading import VERSION as EXTRACTION_VERSION
-from .grading import answer_spec, extract
-from .hiou import hiou
 from .metrics import Item, compare_items
-from .normalize import normalize
-from .outcomes import judge
+from .outcomes import about, judge
 from .prompt import prompt_hash
 from .provenance import folder_identity, provenance
 from .records import JsonlWriter
@@ -292,8 +288,6 @@ def _batches(asked: Iterable[_Asked], size: int) -> Iterator[list[_Asked]]:
 
 def _ask(sample: Sample, engine: Engine, run: dict[str, Any]) -> _Asked:
     """The request for a sample, and the part of its record that does not depend on the reply."""
-    spec = answer_spec(sample)  # a question that cannot be graded stops the run before it costs anything
-    gold = extract(sample.answer, spec).value if sample.choices else normalize(sample.answer)
     request, error = None, None
     try:
         request = request_for(sample, engine, **run["gen_params"])
@@ -304,19 +298,11 @@ def _ask(sample: Sample, engine: Engine, run: dict[str, Any]) -> _Asked:
     item = {
         "benchmark": run["benchmark"],
         "version": run["version"],
-        "item_id": sample.id,
-        "group_id": str(sample.meta.get("group") or (hashes[0] if hashes else sample.id)),
-        "task": str(sample.meta.get("task") or ""),
-        "question": sample.question,
-        "choices": list(sample.choices),
-        "gold": sample.answer,
-        "gold_label": str(gold or ""),
-        "boxes": [list(box) for box in sample.boxes],
+        **about(sample, hashes),  # a question that cannot be graded stops the run before it costs anything
         "prompt": prompt,
         "image_hashes": hashes,
         "gen_params": run["gen_params"],
         "model_id": run["model_id"],
-        "hiou_whole": hiou([WHOLE], [box.quantized() for box in sample.boxes]) if sample.boxes else None,
         "raw_reply": None,
         "reason": "" if error is None else "bad_sample",
         "error": error,

@@ -6,17 +6,40 @@ replies again. Means over items are `metrics`' business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from .benchmarks import Benchmark, Score
-from .geometry import Box
-from .grading import VERSION, AnswerSpec, Extraction, Kind, extract
+from .geometry import WHOLE, Box
+from .grading import VERSION, AnswerSpec, Extraction, Kind, answer_spec, extract
 from .hiou import hiou
 from .metrics import Item
+from .normalize import normalize
 from .rewards import REWARDS
 from .sample import Sample, parse_reply
 from .trace import Trace
+
+
+def about(sample: Sample, hashes: Sequence[str] = ()) -> Item:
+    """The part of an item's record that follows from the sample alone.
+
+    hashes: of its pictures; questions about one photo count as one unit.
+    Raises `InputError` for a question that cannot be graded.
+    """
+    spec = answer_spec(sample)
+    gold = extract(sample.answer, spec).value if sample.choices else normalize(sample.answer)
+    return {
+        "item_id": sample.id,
+        "group_id": str(sample.meta.get("group") or (hashes[0] if hashes else sample.id)),
+        "task": str(sample.meta.get("task") or ""),
+        "question": sample.question,
+        "choices": list(sample.choices),
+        "gold": sample.answer,
+        "gold_label": str(gold or ""),
+        "boxes": [list(box) for box in sample.boxes],
+        "hiou_whole": hiou([WHOLE], [box.quantized() for box in sample.boxes]) if sample.boxes else None,
+    }
 
 
 def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:

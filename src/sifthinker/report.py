@@ -1,7 +1,7 @@
 """One self-contained HTML page from a run folder: of one evaluation, of several, or of a whole experiment.
 
     RUN/data/NAME          data sets (`manifest.json`)
-    RUN/sft, RUN/grpo      trainings (`log_history.jsonl`, `alarms.jsonl`, `training.json`); or RUN itself is one
+    RUN/sft, RUN/grpo      trainings (`log_history.jsonl`, `alarms.jsonl`, `training.json`, `sheets`); or RUN is one
     RUN/eval/base, sft, grpo   evaluations (`runs`)
 
 What is missing is named, never made up: a page can be made while the run goes on. Every sentence about results
@@ -18,11 +18,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from . import tables
 from .curves import Chart, Series, line_chart
 from .errors import InputError
 from .evaluate import compare
-from .figures import Figure, environment, figure_of_item, trace_figure
+from .figures import Figure, Picture, environment, figure_of_item, picture, trace_figure
 from .metrics import HEADLINE, LOWER_IS_BETTER, Item, metrics_of
 from .records import atomic_write, disk_errors
 from .runs import METRICS, RUN, read_metrics, read_run
@@ -34,6 +36,9 @@ LABELS = {"base": "Base", "sft": "Warm-up", "grpo": "GRPO-SIF"}
 """The stages of an experiment in order; other evaluations follow under their own names."""
 
 LOG = "log_history.jsonl"
+
+SHEETS, SHEET_SIDE = 3, 1400
+"""Sheets of rollouts that are shown: the first, the last, and those between; pixels of the longer side."""
 
 SHOWN = 6
 """Items whose traces are drawn."""
@@ -57,12 +62,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Training:
-    """One training: its log so far."""
+    """One training: its log so far, and some of its sheets by step."""
 
     name: str
     log: list[dict[str, Any]]
     alarms: list[dict[str, Any]]
     config: str
+    sheets: list[tuple[int, Picture]]
 
     @property
     def label(self) -> str:
@@ -144,8 +150,17 @@ def _trainings(folder: Path) -> list[Training]:
     for path in sorted([*folder.glob(LOG), *folder.glob(f"*/{LOG}")], key=lambda p: _place(p.parent)):
         config = path.parent / "training.json"
         text = config.read_text() if config.exists() else ""
-        found.append(Training(path.parent.resolve().name, read_lines(path), read_lines(path.parent / ALARMS), text))
+        name, log, alarms = path.parent.resolve().name, read_lines(path), read_lines(path.parent / ALARMS)
+        found.append(Training(name, log, alarms, text, _sheets(path.parent)))
     return found
+
+
+def _sheets(folder: Path) -> list[tuple[int, Picture]]:
+    """Step and picture of sheets spread evenly over those that are there, the first and the last among them."""
+    paths = sorted(folder.glob("sheets/step-*.png"))
+    count = min(SHEETS, len(paths))
+    chosen = [paths[round(i * (len(paths) - 1) / max(count - 1, 1))] for i in range(count)]
+    return [(int(p.stem.removeprefix("step-")), picture(Image.open(p), p.stem, SHEET_SIDE)) for p in chosen]
 
 
 def _data(folder: Path) -> list[dict[str, Any]]:
@@ -290,7 +305,10 @@ def _tasks(stages: Sequence[Stage]) -> list[dict[str, Any]]:
 
 _REWARD = re.compile(r"rewards/(.+?)(?:_reward)?/mean$")
 
+_HELD_OUT = {"eval_accuracy": "answer accuracy", "eval_hiou": "focus (HIoU)", "eval_valid_rate": "valid traces"}
+
 _CHARTS = {
+    "held_depth": ("Depth error on held-out samples", ("eval_depth_error",)),
     "loss": ("Loss", ("loss",)),
     "accuracy": ("Token accuracy", ("mean_token_accuracy",)),
     "reward": ("Reward, sum", ("reward",)),
@@ -310,6 +328,9 @@ def _charts(training: Training) -> list[Chart]:
     if rewards := [one for one in rewards if one.values]:
         inside = all(-0.01 <= v <= 1.01 for one in rewards for v in one.values)
         charts.append(line_chart(f"{training.label}: mean of each reward", rewards, unit_range=inside))
+    held = [_series(training, key, label) for key, label in _HELD_OUT.items() if key in keys]
+    if held := [one for one in held if one.values]:
+        charts.append(line_chart(f"{training.label}: held-out samples, greedy", held, unit_range=True))
     for title, wanted in _CHARTS.values():
         series = [_series(training, key, title) for key in wanted if key in keys]
         if series := [one for one in series if one.values]:

@@ -78,7 +78,8 @@ GRPO = {
     # Six samples, two a step: steps 4 to 6 are second visits, which the progress bonus is about.
     **COMMON, "max_steps": 6, "limit": 6,
     "per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 24,
-    "save_steps": 2, "beta": 0.04, "rewards": ["form", "answer", "progress", "focus", "tests.training.mini:few_faults"],
+    "save_steps": 2, "sheet_steps": 0, "beta": 0.04,
+    "rewards": ["form", "answer", "progress", "focus", "tests.training.mini:few_faults"],
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_mistakes_in_flags_are_named(arguments: list[str], message: str) -> None
         ("grpo", ["--num-generations", "7"], "refuses these settings: .*num_generations"),
         ("grpo", ["--reward-weights", "[1,2]"], "2 weights for 6 rewards; give one for each"),
         ("sft", ["--lr-scheduler-type", "kosine"], "refuses these settings: .*kosine"),
-        ("sft", ["--eval-strategy", "steps"], "no second data set in training"),
+        ("sft", ["--eval-strategy", "steps"], "give held-out samples with eval_data"),
         ("grpo", ["--judge", "m@http://x", "--rewards", "[form]"], "answer must be among the rewards"),
         ("grpo", ["--rewards", "[fokus]"], "did you mean 'focus'"),
         ("grpo", ["--steps-per-generation", "2", "--save-steps", "3"], "give a multiple of 2"),

@@ -359,6 +359,8 @@ def test_trl_still_has_the_methods_that_we_override() -> None:
         "_save_checkpoint": ["self", "model", "trial"],
         "_load_optimizer_and_scheduler": ["self", "checkpoint"],
         "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
+        "_load_best_model": ["self"],
+        "evaluate": ["self", "eval_dataset", "ignore_keys", "metric_key_prefix"],
     }
     for name, parameters in signatures.items():
         assert list(inspect.signature(getattr(GRPOTrainer, name)).parameters) == parameters

@@ -47,6 +47,8 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
     if flags or target in recipe_names() or target.endswith((".yaml", ".yml")):
         config, args = read_config([target, *flags])
         folder = config.data
+        if config.eval_data is not None:
+            read_samples(config.eval_data, 1)
     pairs = read_samples(folder, limit)
     problems: list[str] = []
     gold = _gold(pairs, problems)

@@ -61,6 +61,16 @@ class GrpoConfig:
     """Of the loaded weights: auto is bfloat16 on a GPU, float32 elsewhere."""
     prefix_sharing: str = "auto"
     """Compute all completions of a prompt on one row: on, off, or auto (if the first batch agrees with TRL's rows)."""
+    eval_data: str | None = None
+    """Data set folder of held-out samples, which are asked and graded during the training."""
+    eval_limit: int = 64
+    """Ask the first so many of them."""
+    patience: int | None = None
+    """End the run after so many evaluations without a better one, and keep the best model."""
+    sheet_steps: int = 50
+    """Draw the rollouts of a few samples at the start and every so many steps, as RUN/sheets/*.png; 0: never."""
+    sheet_samples: int = 4
+    """Samples on a sheet: the first of `eval_data`, or of `data` where there is none."""
     resume: bool = False
     """Go on from the newest complete checkpoint in `out`."""
 
@@ -100,14 +110,18 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
             raise InputError("curriculum: it goes by answers, so answer must be among the rewards")
     defaults: dict[str, Any] = {
         "output_dir": config.out,
-        "report_to": "none",
         "remove_unused_columns": False,
         # A loss that is no number must be seen, not averaged away.
         "logging_nan_inf_filter": False,
         # Scaling by the group's spread would cancel the progress bonus; see docs/design/progress.md.
         "scale_rewards": "batch",
+        # Of the evaluations, which are greedy.
+        "num_generations_eval": 1,
     }
-    args = build_args(GRPOConfig, {**defaults, **trl})
+    for name in ("sheet_steps", "sheet_samples"):
+        if getattr(config, name) < 0:
+            raise InputError(f"{name} {getattr(config, name)}: expected 0 or more")
+    args = build_args(GRPOConfig, {**defaults, **trl}, config)
     weights = args.reward_weights
     if weights is not None and len(weights) != len(config.rewards):
         raise InputError(f"reward_weights: {len(weights)} weights for {len(config.rewards)} rewards; give one for each")
@@ -131,7 +145,20 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     from .config import trl_refusals
     from .data import load_rows
     from .progress import ProgressStore
-    from .run import Health, LogHistory, find_start, lora_config, open_model, open_processor, record_of, run, vision_ids
+    from .run import (
+        Health,
+        LogHistory,
+        early_stop,
+        find_start,
+        lora_config,
+        open_held_out,
+        open_model,
+        open_processor,
+        record_of,
+        run,
+        vision_ids,
+    )
+    from .sheets import Sheets
     from .trl_adapter import SifGRPOTrainer
     from .trl_rewards import build_rewards
 
@@ -139,10 +166,13 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     out, given = Path(config.out), to_dict(config, trl)
     checkpoint = find_start(out, given, config)
     processor, family = open_processor(config.model, config.max_pixels)
-    args.generation_kwargs = {"suppress_tokens": vision_ids(processor, family), **(args.generation_kwargs or {})}
+    banned = vision_ids(processor, family)
+    args.generation_kwargs = {"suppress_tokens": banned, **(args.generation_kwargs or {})}
     grid = pixel_grid(processor) or family.grid
     rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit)
     curriculum = None if config.curriculum == "none" else _curriculum(config.curriculum, rows, args)
+    held = open_held_out(config, grid, args.max_completion_length, banned, rows)
+    args.eval_on_start = args.eval_on_start and checkpoint is None
     released = config.profile == "released"
     store = ProgressStore(released)
     trainer: SifGRPOTrainer
@@ -155,6 +185,8 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
             else lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
         )
         record = record_of("grpo", given, args)
+        drawn = rows if held is None else held.rows
+        sheets = Sheets(out, drawn, config.sheet_samples, config.sheet_steps, lambda: trainer)
         with trl_refusals():
             trainer = SifGRPOTrainer(
                 model=model,
@@ -163,7 +195,8 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
                 train_dataset=rows,
                 processing_class=processor,
                 peft_config=adapter,
-                callbacks=[LogHistory(out), Health(out, checkpoint)],
+                callbacks=[LogHistory(out), Health(out, checkpoint), sheets, *early_stop(config.patience)],
+                held_out=held,
                 store=store,
                 rewards=config.rewards,
                 prefix_sharing=config.prefix_sharing,

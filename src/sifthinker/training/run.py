@@ -3,6 +3,8 @@
 RUN/training.json        config as given and as resolved with TRL's defaults, versions, git commit, prompt hash
 RUN/log_history.jsonl    one line per logged step
 RUN/alarms.jsonl         what was wrong with it, and since when (GRPO)
+RUN/evals, RUN/sheets    what was said in evaluations and drawn of rollouts; see `evaluation` and `sheets`
+RUN/runs/                TensorBoard's events
 RUN/checkpoint-N/        TRL's checkpoints, written last to first so that a torn one is never taken up
 RUN/model files          the final model or adapter, with its processor, card and stamp
 RUN/cache/               memory-mapped rows; there while the run goes on, removed at its end
@@ -14,39 +16,96 @@ import json
 import math
 import shutil
 import sys
+import warnings
 from dataclasses import MISSING, asdict, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
-from transformers import TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_callback import TrainerState
 
 from ..engines.processor import load_model, load_processor, model_config
 from ..engines.stamp import compare_stamp, write_stamp
 from ..errors import InputError, SifError
+from ..metrics import HEADLINE, LOWER_IS_BETTER
 from ..prompt import Family, family_of, prompt_hash
 from ..provenance import provenance
 from ..records import atomic_write, disk_errors
+from ..rewards import REWARDS
 from .config import trl_refusals
 from .data import CACHE
 from .health import ALARMS, alarms_of, read_lines
 
 if TYPE_CHECKING:
+    from datasets import Dataset as Rows
     from transformers import PreTrainedModel, ProcessorMixin
+
+    from .evaluation import HeldOut
 
 RECORD, LOG = "training.json", "log_history.jsonl"
 
+METRICS = ("accuracy", *HEADLINE[1:], "unparsed", *(f"rewards/{name}/mean" for name in REWARDS))
+"""What is measured in evaluations, as `metric_for_best_model` takes it."""
 
-def build_args(kind: type, settings: dict[str, Any]) -> Any:
-    """TRL's config. Raises `InputError` for values that it refuses."""
+
+def build_args(kind: type, settings: dict[str, Any], config: Any) -> Any:
+    """TRL's config. settings: its fields, over our defaults for reports and evaluations. config: our part.
+
+    Raises `InputError` for values that it refuses, for evaluations without samples, and for missing packages.
+    """
     with trl_refusals():
-        args = kind(**settings)
-    if args.eval_strategy != "no":
-        raise InputError(
-            "eval_strategy: there is no second data set in training; give checkpoints to `sifthinker eval`"
-        )
+        args = kind(**{**_evaluating(settings, config), **settings, "report_to": _reports(settings.get("report_to"))})
+    if config.eval_data is None and args.eval_strategy != "no":
+        raise InputError("eval_strategy: there is nothing to evaluate on; give held-out samples with eval_data")
+    if config.patience is not None and args.eval_strategy == "no":
+        raise InputError("patience: it counts evaluations, which eval_strategy says not to make; leave one of them out")
+    if args.load_best_model_at_end or args.save_strategy == "best":
+        name = args.metric_for_best_model.removeprefix("eval_")
+        if name not in METRICS:
+            raise InputError(f"metric_for_best_model {name!r}: not measured; known: {', '.join(METRICS)}")
     return args
+
+
+def _evaluating(settings: dict[str, Any], config: Any) -> dict[str, Any]:
+    """TRL's fields about evaluation as they are where nothing else is said."""
+    if config.eval_data is None:
+        if config.patience is not None:
+            raise InputError("patience: it counts evaluations; give held-out samples with eval_data")
+        return {}
+    for name in ("eval_limit", "patience"):
+        if (value := getattr(config, name)) is not None and value < 1:
+            raise InputError(f"{name} {value}: expected 1 or more")
+    saving = settings.get("save_strategy", "steps")
+    found: dict[str, Any] = {"eval_strategy": saving if saving in ("steps", "epoch") else "steps"}
+    # transformers' default would be every logged step.
+    found["eval_steps"] = settings.get("save_steps", 500)
+    if config.patience is not None:
+        # Else a resumed run would begin to count anew.
+        found |= {"load_best_model_at_end": True, "restore_callback_states_from_checkpoint": True}
+    if {**found, **settings}.get("load_best_model_at_end") or saving == "best":
+        metric = settings.get("metric_for_best_model") or "accuracy"
+        lower = metric.removeprefix("eval_") in LOWER_IS_BETTER | {"unparsed"}
+        found |= {"metric_for_best_model": metric, "greater_is_better": not lower}
+    return found
+
+
+def _reports(wanted: Any) -> list[str]:
+    """Where numbers are sent: what is asked for, else TensorBoard. Raises `InputError` for a missing package."""
+    if wanted is None:
+        if find_spec("tensorboard") is None:
+            warnings.warn("tensorboard is not installed, so there are no curves while the run goes on", stacklevel=2)
+            return []
+        return ["tensorboard"]
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    for name in names:
+        if name in ("tensorboard", "wandb", "trackio") and find_spec(name) is None:
+            raise InputError(f"report_to: {name} is not installed: pip install {name}")
+        if name not in (*INTEGRATION_TO_CALLBACK, "none", "all"):
+            raise InputError(f"report_to: unknown {name!r}; known: none, all, {', '.join(INTEGRATION_TO_CALLBACK)}")
+    return names
 
 
 def find_checkpoint(out: Path) -> Path | None:
@@ -170,7 +229,7 @@ def _cut_log(path: Path, checkpoint: Path | None) -> None:
     """Drop logged steps after the checkpoint: they will be run, and logged, again."""
     step = _step(checkpoint) if checkpoint else 0
     if path.exists():
-        kept = [row for row in read_lines(path) if row["step"] <= step]
+        kept = [row for row in read_lines(path) if checkpoint and row["step"] <= step]
         atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
@@ -221,6 +280,24 @@ class Health(TrainerCallback):
                 with self.path.open("a") as file:
                     file.write(json.dumps(asdict(alarm)) + "\n")
         self.holding = {alarm.name for alarm in now}
+
+
+def early_stop(patience: int | None) -> list[TrainerCallback]:
+    """Transformers' early stopping after so many evaluations without a better one; nothing for None."""
+    return [] if patience is None else [EarlyStoppingCallback(patience)]
+
+
+def open_held_out(config: Any, grid: int, tokens: int, banned: list[int], trained: Rows) -> HeldOut | None:
+    """The samples of `eval_data`, or None; warns where they are trained on as well. tokens: of a reply at most."""
+    if config.eval_data is None:
+        return None
+    from .data import load_rows
+    from .evaluation import HeldOut
+
+    rows = load_rows(config.eval_data, config.max_pixels, grid, Path(config.out), target=None, limit=config.eval_limit)
+    held = HeldOut(rows, config.eval_data, tokens, banned)
+    held.warn_of(trained)
+    return held
 
 
 def lora_config(r: int, alpha: int, dropout: float) -> Any:

@@ -44,6 +44,14 @@ class SftConfig:
     """Without LoRA: leave the vision tower as it is."""
     dtype: str = "auto"
     """Of the loaded weights: auto is bfloat16 on a GPU, float32 elsewhere."""
+    eval_data: str | None = None
+    """Data set folder of held-out samples, which are asked and graded during the training."""
+    eval_limit: int = 64
+    """Ask the first so many of them."""
+    eval_tokens: int = 1024
+    """Tokens of a reply in an evaluation at most."""
+    patience: int | None = None
+    """End the run after so many evaluations without a better one, and keep the best model."""
     resume: bool = False
     """Go on from the newest complete checkpoint in `out`."""
 
@@ -70,11 +78,10 @@ def trl_args(config: SftConfig, trl: dict[str, Any]) -> Any:
 
     defaults: dict[str, Any] = {
         "output_dir": config.out,
-        "report_to": "none",
         "max_length": None,  # TRL's default of 1024 would cut prompts inside of image tokens
         "remove_unused_columns": False,
     }
-    return build_args(SFTConfig, {**defaults, **trl})
+    return build_args(SFTConfig, {**defaults, **trl}, config)
 
 
 def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
@@ -87,7 +94,18 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
 
     from .config import trl_refusals
     from .data import load_rows
-    from .run import LogHistory, find_start, lora_config, open_model, open_processor, record_of, run
+    from .run import (
+        LogHistory,
+        early_stop,
+        find_start,
+        lora_config,
+        open_held_out,
+        open_model,
+        open_processor,
+        record_of,
+        run,
+        vision_ids,
+    )
     from .trl_adapter import SifSFTTrainer
 
     args = trl_args(config, trl)
@@ -96,6 +114,8 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     processor, family = open_processor(config.model, config.max_pixels)
     grid = pixel_grid(processor) or family.grid
     rows = load_rows(config.data, config.max_pixels, grid, out, target=config.target, limit=config.limit)
+    held = open_held_out(config, grid, config.eval_tokens, vision_ids(processor, family), rows)
+    args.eval_on_start = args.eval_on_start and checkpoint is None
     model = open_model(config.model, config.dtype, config.freeze_vision)
     adapter = (
         None
@@ -110,7 +130,8 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
             train_dataset=rows,
             processing_class=processor,
             peft_config=adapter,
-            callbacks=[LogHistory(out)],
+            callbacks=[LogHistory(out), *early_stop(config.patience)],
+            held_out=held,
             record=record,
         )
     return run(trainer, out, record, checkpoint)

@@ -30,6 +30,7 @@ from ..errors import InputError
 from ..rewards.focus import area_hiou
 from .attention import prepare, why_not
 from .curriculum import Curriculum
+from .evaluation import Evaluates, aside
 from .progress import ProgressStore
 from .prompts import Prompts, image_model, unique_prompts
 from .rollout import collapsed, complete, unknown_fields
@@ -50,10 +51,13 @@ def generation_window(global_step: int, args: GRPOConfig) -> int:
 def check_save_steps(args: GRPOConfig) -> None:
     """Refuse checkpoints inside of a generation window, after which windows would be shifted on resume."""
     per_window = args.steps_per_generation * args.num_iterations  # type: ignore[operator]
-    if args.save_strategy == "steps" and args.save_steps * args.gradient_accumulation_steps % per_window:
+    # The best model is saved where it is measured.
+    by_steps = {"steps": "save_steps", "best": "eval_steps" if args.eval_strategy == "steps" else ""}
+    name = by_steps.get(args.save_strategy)
+    if name and (every := getattr(args, name)) * args.gradient_accumulation_steps % per_window:
         steps = max(1, per_window // args.gradient_accumulation_steps)
         raise InputError(
-            f"save_steps {args.save_steps:g} falls inside of a generation window of {steps} optimizer steps: "
+            f"{name} {every:g} falls inside of a generation window of {steps} optimizer steps: "
             f"give a multiple of {steps}"
         )
 
@@ -136,12 +140,18 @@ class _OurFolders:
             return
         target.load_state_dict(load_model(resume_from_checkpoint, dtype=target.dtype).state_dict())
 
+    def _load_best_model(self) -> None:
+        if isinstance(self.model, PeftModel) or self.is_fsdp_enabled or self.is_deepspeed_enabled:  # type: ignore[attr-defined]
+            super()._load_best_model()  # type: ignore[misc]
+        else:
+            self._load_from_checkpoint(self.state.best_model_checkpoint)  # type: ignore[attr-defined]
 
-class SifSFTTrainer(_OurFolders, SFTTrainer):
-    """TRL's trainer with our folders."""
+
+class SifSFTTrainer(_OurFolders, Evaluates, SFTTrainer):
+    """TRL's trainer with our folders and evaluations."""
 
 
-class SifGRPOTrainer(_OurFolders, GRPOTrainer):
+class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
     """TRL's trainer with each prompt once, plus the progress store, and the first-box metric that tells hacking.
 
     prefix_sharing: "on", "off", or "auto": where the first batch gives what TRL's own rows give.
@@ -292,7 +302,7 @@ class SifGRPOTrainer(_OurFolders, GRPOTrainer):
 
     def _prove(self, shared: Callable[[], Any], stock: Callable[[], Any]) -> None:
         """Compare both ways on the first batch; go on in TRL's if they differ, and say so."""
-        with torch.no_grad():
+        with aside(self.model), torch.no_grad():
             ours, theirs = shared()[0].float(), stock()[0].float()
         off = (ours - theirs).abs().mean().item()
         self._unproven = False
