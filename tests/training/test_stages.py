@@ -86,13 +86,14 @@ def test_stages_chain_with_their_own_data_rates_and_freezing(
 def test_the_command_takes_flags_for_all_and_for_one(made: tuple[Path, Path], tmp_path: Path) -> None:
     given = recipe(made, tmp_path / "out")
     del given["max_pixels"]
+    given["stages"][0]["name"] = "look-first"
     (tmp_path / "ladder.yaml").write_text(yaml.safe_dump({**given, "stages": given["stages"][:2]}))
-    flags = ["--look.max-steps", "1", "--max-pixels", "1024", "--look.save-strategy=no"]
+    flags = ["--look-first.max-steps", "1", "--max-pixels", "1024", "--look-first.save-strategy=no"]
     assert cli.run(["train", *flags, str(tmp_path / "ladder.yaml")]) == 0
-    found = [config(tmp_path / "out" / name) for name in ("look", "answer")]
+    found = [config(tmp_path / "out" / name) for name in ("look-first", "answer")]
     assert [one["max_steps"] for one in found] == [1, 2]
     assert [one["max_pixels"] for one in found] == [1024, 1024]
-    with pytest.raises(InputError, match="max_steps stands above the stages and in the stage look"):
+    with pytest.raises(InputError, match="max_steps stands above the stages and in the stage look-first: say it once"):
         read_stages({**given, "max_steps": "1"})
 
 

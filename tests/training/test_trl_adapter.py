@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sifthinker.training import trl_adapter
+from sifthinker.training.curriculum import Curriculum
 from sifthinker.training.progress import ProgressStore
 from tests.training import mini
 
@@ -16,7 +17,11 @@ NAN = float("nan")
 
 
 def gathered(
-    monkeypatch: pytest.MonkeyPatch, columns: list[str], ranks: list[list[tuple[str, list[float]]]], rank: int
+    monkeypatch: pytest.MonkeyPatch,
+    columns: list[str],
+    ranks: list[list[tuple[str, list[float]]]],
+    rank: int,
+    curriculum: Curriculum | None = None,
 ):
     """`_calculate_rewards` in process `rank` of several: what it returns, and the store it wrote.
 
@@ -29,7 +34,7 @@ def gathered(
         trl_adapter.GRPOTrainer, "_calculate_rewards", lambda *_: torch.tensor([values for _, values in rows])
     )
     trainer: Any = object.__new__(trl_adapter.SifGRPOTrainer)
-    trainer.columns, trainer.store, trainer.curriculum = columns, ProgressStore(), None
+    trainer.columns, trainer.store, trainer.curriculum = columns, ProgressStore(), curriculum
     trainer.model, trainer._metrics = SimpleNamespace(training=True), {"train": {"first_box_hiou": []}}
     trainer.window = lambda: 0
     inputs = [{"sample": samples[i]} for i, _ in ranks[rank]]
@@ -50,6 +55,21 @@ def test_a_group_with_one_unjudged_reply_is_unjudged_in_every_process(monkeypatc
     assert first.isnan().tolist() == [[False] * 3] * 2 + [[False, True, True]] * 2 + [[False] * 3] * 2
     for store in (first_store, second_store):
         assert [store.previous(f"mini-{i}", 1) for i in range(3)] == [0.5, None, 1.0]
+
+
+def test_every_process_draws_the_same_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has seen half of the replies itself; mini-0 went well, mini-1 straddles the two, mini-2 failed."""
+    ranks = [[("mini-0", [1.0]), ("mini-0", [1.0]), ("mini-1", [1.0])], [("mini-1", [0.0]), ("mini-2", [0.0])]]
+    drawn, outcomes = [], []
+    for rank in range(2):
+        given = [f"mini-{n}" for n in range(6)], ["color"] * 6
+        curriculum = Curriculum("confidence", *given, size=2, seed=0, shuffle=True, lag=0)
+        curriculum.draw()
+        gathered(monkeypatch, ["answer"], ranks, rank, curriculum)
+        drawn.append(curriculum.draw())
+        outcomes.append(curriculum.known)
+    assert outcomes == [{"mini-0": 1.0, "mini-1": 0.5, "mini-2": 0.0}] * 2
+    assert drawn[0] == drawn[1]
 
 
 def test_the_store_reads_the_built_in_answer_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

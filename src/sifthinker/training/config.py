@@ -94,8 +94,9 @@ def read_arguments(arguments: Sequence[str], *kinds: type) -> dict[str, Any]:
             config = argument
             continue
         flag, given, value = argument[2:].partition("=")
-        name = flag.replace("-", "_")
-        field = name.rpartition(".")[2]  # of a stage, whose name stands before the dot
+        stage, dot, field = flag.rpartition(".")
+        field = field.replace("-", "_")
+        name = f"{stage}{dot}{field}"
         _known(field, fields)
         if not given and _kind(fields[field]) == "bool" and not (rest and rest[0].lower() in _TRUTH):
             value = "true"

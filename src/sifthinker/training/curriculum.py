@@ -157,6 +157,11 @@ class Curriculum:
         self._pending[self._finished] = {sample_id: sum(values) / len(values) for sample_id, values in groups.items()}
         self._finished += 1
 
+    @property
+    def known(self) -> dict[str, float]:
+        """The newest outcome of each sample, as far as the last window that was drawn could know it."""
+        return dict(self._outcomes)
+
     def save(self, folder: str | Path) -> None:
         """Write `curriculum.json` into a checkpoint folder."""
         data = {
