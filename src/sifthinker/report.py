@@ -27,8 +27,9 @@ from .evaluate import compare
 from .figures import Figure, Picture, environment, figure_of_item, picture, trace_figure
 from .metrics import HEADLINE, LOWER_IS_BETTER, Item, metrics_of
 from .records import atomic_write, disk_errors
+from .rewards import ABOUT
 from .runs import METRICS, RUN, read_metrics, read_run
-from .training.health import ALARMS, read_lines
+from .training.health import ALARMS, WINDOW, course, read_lines
 
 __all__ = ["print_table", "report", "trace_figure"]
 
@@ -39,6 +40,10 @@ LOG = "log_history.jsonl"
 
 SHEETS, SHEET_SIDE = 3, 1400
 """Sheets of rollouts that are shown: the first, the last, and those between; pixels of the longer side."""
+
+FIRST = (
+    "HIoU of the first area that is not the whole image; where rewards of boxes rise and this falls, a run is hacked"
+)
 
 SHOWN = 6
 """Items whose traces are drawn."""
@@ -74,6 +79,24 @@ class Training:
     def label(self) -> str:
         return LABELS.get(self.name, self.name)
 
+    @property
+    def rewarded(self) -> bool:
+        """Whether rewards are logged, and so alarms would be."""
+        return any("reward" in row for row in self.log)
+
+    @property
+    def course(self) -> list[dict[str, str]]:
+        """Plain sentences on how its rewards went, each with its verdict."""
+        verdicts, about = {"risen": "better", "fallen": "worse", "": "unclear"}, {**ABOUT, "first_box_hiou": FIRST}
+        return [
+            {
+                "verdict": verdicts[how],
+                "text": f"{name}{f' ({about[name]})' if name in about else ''}: "
+                f"{before:.3f} to {now:.3f}, {how or 'no clear change'}.",
+            }
+            for name, before, now, how in course(self.log)
+        ]
+
 
 def report(run_dir: str | Path, out: str | Path | None = None) -> Path:
     """Write the page of a run folder and return its path (by default `report.html` in the folder).
@@ -98,6 +121,7 @@ def report(run_dir: str | Path, out: str | Path | None = None) -> Path:
         findings=_findings(stages, changes),
         tasks=_tasks(stages),
         charts=[(t, _charts(t)) for t in trainings],
+        window=WINDOW,
         examples=examples,
         pictures=list(pictures.values()),
         counts=tables.counts,
@@ -178,7 +202,7 @@ def _data(folder: Path) -> list[dict[str, Any]]:
 def _missing(folder: Path, stages: Sequence[Stage], trainings: Sequence[Training]) -> list[str]:
     """What an experiment does not have (yet), in words."""
     found = [f"the evaluation {s.label} is not finished: {len(s.items)} items so far" for s in stages if not s.finished]
-    if (folder / RUN).exists() or not ((folder / "eval").is_dir() or trainings):
+    if (folder / RUN).exists() or (folder / LOG).exists() or not ((folder / "eval").is_dir() or trainings):
         return found
     have = {s.name for s in stages}
     found += [f"there is no evaluation of {LABELS[name]}" for name in LABELS if name not in have]
@@ -312,6 +336,7 @@ _CHARTS = {
     "loss": ("Loss", ("loss",)),
     "accuracy": ("Token accuracy", ("mean_token_accuracy",)),
     "reward": ("Reward, sum", ("reward",)),
+    "first": ("HIoU of the first area", ("first_box_hiou",)),
     "length": ("Length of the replies, tokens", ("completions/mean_length",)),
     "spread": ("Share of groups without spread of rewards", ("frac_reward_zero_std",)),
     "kl": ("KL to the reference model", ("kl",)),

@@ -12,7 +12,7 @@ import pytest
 
 from sifthinker.errors import SifError
 from sifthinker.report import report
-from sifthinker.training.health import ALARMS, RULES, WINDOW, alarms_of
+from sifthinker.training.health import ALARMS, RULES, WINDOW, alarms_of, course
 from sifthinker.training.run import Health
 
 STEPS = 3 * WINDOW
@@ -71,6 +71,23 @@ def test_each_fault_raises_its_alarm_and_no_other(name: str) -> None:
 
 def test_every_rule_has_a_fault() -> None:
     assert {name.split(":")[0] for name in BAD} == set(RULES)
+
+
+def test_a_page_tells_how_rewards_went(tmp_path: Path) -> None:
+    def page(rows: list[dict[str, Any]]) -> str:
+        (tmp_path / "log_history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return report(tmp_path).read_text()
+
+    rows = BAD["hacking: focus"]
+    names = [(name, how) for name, _, _, how in course(rows)]
+    assert names == [("form", "risen"), ("focus", "risen"), ("first_box_hiou", "fallen")]
+    text = page(rows)
+    assert "form (1 when the reply follows the grammar of traces): 0." in text
+    assert "a run is hacked): 0.3" in text
+    assert "No alarm was raised" in text, "alarms.jsonl says, not the page"
+    assert "Not complete" not in text
+    assert "no clear change" in page(with_("rewards/focus/mean", 0.5 + 0.01 * np.cos(np.arange(STEPS))))
+    assert "logged steps. Risen" not in page(rows[: 2 * WINDOW - 1]), "too early to tell"
 
 
 def log(health: Health, rows: list[dict[str, Any]]) -> None:

@@ -188,6 +188,24 @@ def alarms_of(rows: Sequence[Row]) -> list[Alarm]:
     ]
 
 
+def course(rows: Sequence[Row]) -> list[tuple[str, float, float, str]]:
+    """How each reward, and the first area, went: (name, mean over the first window, over the last, what happened).
+
+    What happened is `risen` or `fallen` where the means differ by more than `ERRORS` standard errors, else "". Empty
+    before there are two windows.
+    """
+    rows = [row for row in rows if "loss" in row]
+    found = []
+    for key in [*(f"rewards/{name}/mean" for name in _rewards(rows)), "first_box_hiou"]:
+        ends, moved = _ends(rows, key), _change(rows, key)
+        if ends is None or moved is None:
+            continue
+        name = key.removeprefix("rewards/").removesuffix("/mean")
+        how = "risen" if moved > ERRORS else "fallen" if moved < -ERRORS else ""
+        found.append((name, statistics.fmean(ends[0]), statistics.fmean(ends[1]), how))
+    return found
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a log; none where there is no file. A last line that was torn by a kill is left out."""
     found = []
