@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import warnings
@@ -281,6 +282,21 @@ def test_a_run_without_progress_ends_with_its_best_weights(made: tuple[Path, Pat
     assert (state["best_metric"], Path(state["best_model_checkpoint"]).name) == (0.5, "checkpoint-2")
     counter = state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]
     assert counter == {"early_stopping_patience_counter": 2}
+
+
+def test_a_resumed_run_goes_on_counting(
+    made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([0.5, 0.375, 0.25])
+    measured = evaluation.numbers_of
+    monkeypatch.setattr(evaluation, "numbers_of", lambda items: {**measured(items), "accuracy": next(values)})
+    early("sft", made, tmp_path / "run", eval_tokens=4)
+    # As if it had been killed before the last checkpoint: one evaluation without a better one has been.
+    shutil.rmtree(tmp_path / "run" / "checkpoint-3")
+    values = iter([0.375, 0.25])
+    log = early("sft", made, tmp_path / "run", eval_tokens=4, resume=True)
+    assert [row["step"] for row in log if "loss" in row] == [1, 2, 3]
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "run" / "checkpoint-1"))
 
 
 @pytest.mark.usefixtures("falling")
