@@ -19,7 +19,7 @@ from sifthinker.sample import Sample
 from sifthinker.training import attention, trl_adapter
 from sifthinker.training.attention import why_not
 from sifthinker.training.progress import ProgressStore
-from sifthinker.training.rollout import collapsed, complete, unknown_fields
+from sifthinker.training.rollout import complete, unknown_fields
 from sifthinker.training.run import lora_config
 from sifthinker.training.trl_adapter import SifGRPOTrainer
 from tests.tiny_models import save_tiny_qwen
@@ -292,8 +292,3 @@ def test_a_model_for_which_sharing_is_wrong_falls_back(
 def test_what_the_rollout_does_not_understand_is_refused(models: dict[str, Path], tmp_path: Path) -> None:
     assert unknown_fields(GenerationConfig(num_beams=2, max_new_tokens=3)) == ["num_beams"]
     assert unknown_fields(GenerationConfig(max_new_tokens=3, top_p=0.9, suppress_tokens=[3])) == []
-
-
-def test_runs_of_picture_tokens_collapse() -> None:
-    assert collapsed([9, 9, 1, 9, 9, 9, 2, 9], 9) == [9, 1, 9, 2, 9]
-    assert collapsed([], 9) == []

@@ -66,15 +66,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spans: Spans, scale: float
     for shared, lengths in spans:
         end = start + shared
         if shared:
-            own = (x[None, start:end].transpose(1, 2) for x in (q, k, v))
-            made.append(scaled_dot_product_attention(*own, is_causal=True, scale=scale)[0].transpose(0, 1))
+            before = [x[None, start:end].transpose(1, 2) for x in (q, k, v)]
+            seen = scaled_dot_product_attention(before[0], before[1], before[2], is_causal=True, scale=scale)
+            made.append(seen[0].transpose(0, 1))
         start = end + sum(lengths)
         if not lengths:
             continue
         # What fills up short completions comes after their last token, so they do not see it.
         branch = [pad_sequence(list(x[end:start].split(lengths)), batch_first=True) for x in (q, k, v)]
-        before = [x[None, end - shared : end].expand(len(lengths), -1, -1, -1) for x in (k, v)]
-        keys, values = (torch.cat(pair, dim=1).transpose(1, 2) for pair in zip(before, branch[1:], strict=True))
+        prompt = [x[None, end - shared : end].expand(len(lengths), -1, -1, -1) for x in (k, v)]
+        keys, values = (torch.cat(pair, dim=1).transpose(1, 2) for pair in zip(prompt, branch[1:], strict=True))
         bias = causal_lower_right(max(lengths), shared + max(lengths))
         seen = scaled_dot_product_attention(branch[0].transpose(1, 2), keys, values, attn_mask=bias, scale=scale)
         made += [one[:, :length].transpose(0, 1) for one, length in zip(seen, lengths, strict=True)]
@@ -84,8 +85,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spans: Spans, scale: float
 class _Branch(DynamicLayer):
     """One layer's keys and values: of the prompts, each once, and of the completions, in room that is there already.
 
-    shared_keys, shared_values: shape (n, heads, p, d). room: keys and values of completions, (2, n * g, heads, c, d), of
-    which `length` tokens are there.
+    shared_keys, shared_values: shape (n, heads, p, d). room: keys and values of completions, shape
+    (2, n * g, heads, c, d), of which `length` tokens are there.
     """
 
     def __init__(self, layer: Any, rows: int, room: int) -> None:
@@ -98,8 +99,9 @@ class _Branch(DynamicLayer):
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         self.room[0, :, :, self.length], self.room[1, :, :, self.length] = key_states[:, :, 0], value_states[:, :, 0]
         self.length += 1
-        self.keys, self.values = self.room[:, :, :, : self.length]
-        return self.keys, self.values
+        keys, values = self.room[:, :, :, : self.length]
+        self.keys, self.values = keys, values
+        return keys, values
 
     def keep(self, prompts: Tensor, rows: Tensor) -> None:
         self.shared_keys, self.shared_values = self.shared_keys[prompts], self.shared_values[prompts]

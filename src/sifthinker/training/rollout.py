@@ -6,7 +6,6 @@ cache; every prompt keeps as many rows as the one with the most.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -137,12 +136,3 @@ def _draw(scores: Tensor, sample: bool) -> Tensor:
     if not sample:
         return scores.argmax(dim=-1)
     return torch.multinomial(scores.softmax(dim=-1), 1).squeeze(1)
-
-
-def collapsed(ids: Sequence[int], picture: int) -> list[int]:
-    """Prompt tokens with one token for each picture instead of a run of them, as vLLM wants to expand them itself.
-
-    >>> collapsed([5, 9, 9, 9, 6, 9, 7], 9)
-    [5, 9, 6, 9, 7]
-    """
-    return [token for n, token in enumerate(ids) if token != picture or n == 0 or ids[n - 1] != picture]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,11 @@ from .curriculum import Curriculum
 from .evaluation import Evaluates, aside
 from .progress import ProgressStore
 from .prompts import Prompts, image_model, unique_prompts
-from .rollout import collapsed, complete, unknown_fields
+from .rollout import complete, unknown_fields
 from .run import sign
 from .shared_prefix import log_probs
 from .trl_rewards import ANSWER, PROGRESS, read_replies
+from .vllm import check_agreement, collapsed
 
 SAME, SAME_BF16 = 1e-3, 0.05
 """Log-probabilities that differ by no more than this on average are the same, in float32 and in less."""
@@ -181,6 +183,7 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         self._unproven = self.sharing and prefix_sharing == "auto"
         if self.once and not self.use_vllm and (unknown := unknown_fields(self.generation_config)):
             raise InputError(f"generation_kwargs: {', '.join(unknown)} cannot be had without vLLM; leave it out")
+        self._vllm_agrees = False
         # By mode, since an evaluation may come between the steps that train on one generation batch.
         self._prompts: dict[str, Prompts] = {}
         self._rows: torch.Tensor | None = None
@@ -236,13 +239,17 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         self._prompts[self._mode], self._rows = made, made.rows
         return [ids[n] for n in rows], None, {}
 
-    def _generate_single_turn(self, prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, fields: Any, group: int, *more: Any) -> Any:
         if not self.once:
-            return super()._generate_single_turn(prompt_ids, images, *args, **kwargs)
+            return super()._generate_single_turn(prompt_ids, images, fields, group, *more)
         if self.use_vllm:
-            token = self.model.config.image_token_id
-            pictures = [row["images"] or None for row in self._inputs]
-            return super()._generate_single_turn([collapsed(i, token) for i in prompt_ids], pictures, *args, **kwargs)
+            return self._ask_vllm(prompt_ids, group)
+        with self._whole_model() as model:
+            return complete(model, self._prompts[self._mode], self.generation_config), None
+
+    @contextmanager
+    def _whole_model(self) -> Iterator[Any]:
+        """The model without gradients, with all of its weights where they are sharded."""
         with (
             unwrap_model_for_generation(
                 self.model_wrapped,
@@ -253,7 +260,25 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             torch.no_grad(),
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
         ):
-            return complete(model, self._prompts[self._mode], self.generation_config), None
+            yield model
+
+    def _ask_vllm(self, prompt_ids: list[list[int]], group: int) -> tuple[list[list[int]], list[list[float]]]:
+        if self.state.global_step != self._last_loaded_step:
+            self.vllm_generation.sync_weights()
+            self._last_loaded_step = self.state.global_step
+        token = self.model.config.image_token_id
+        given = [collapsed(ids, token) for ids in prompt_ids] if self.vllm_mode == "colocate" else prompt_ids
+        pictures = [row["images"] or None for row in self._inputs]
+        read, said, found, _ = self.vllm_generation.generate(prompts=given, images=pictures, num_generations=group)
+        logps = [[top[0] for top in tokens] for tokens in found]
+        if not self._vllm_agrees:
+            plain = self.top_p == 1.0 and not self.top_k and not self.min_p and self.repetition_penalty == 1.0
+            with self._whole_model() as model:
+                check_agreement(
+                    model, self._prompts[self._mode], read, said, logps if plain else None, self.temperature
+                )
+            self._vllm_agrees = True
+        return said, logps
 
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
         self._rows = inputs.get("rows")
