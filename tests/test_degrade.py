@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from sifthinker.errors import InputError
 from sifthinker.geometry import Box
 from sifthinker.sample import Sample
 from sifthinker.scenes.generate import generate
+from sifthinker.scenes.layout import COLORS
 from sifthinker.scenes.render import render
 
 from .scenes.conftest import scene, thing
@@ -283,6 +285,25 @@ def test_what_cannot_be_degraded_says_why(samples):
     with pytest.raises(InputError, match="by numbers, which a fisheye would move"):
         degrade_sample(place, "fisheye", 2)
     assert why_not(replace(samples[0], meta={"answer_kind": "box"}), "fisheye")
+
+
+def test_over_exposed_orange_is_yellow_and_no_question_tells_them_apart(samples):
+    def hue_deg(name: str, level: int) -> float:
+        photo = np.full((4, 4, 3), np.array(COLORS[name]) * 200, np.uint8)
+        return 360 * colorsys.rgb_to_hsv(*degrade(photo, None, "over_exposure", level)[0, 0] / 255)[0]
+
+    apart = [hue_deg("yellow", level) - hue_deg("orange", level) for level in range(LEVELS + 1)]
+    assert min(apart[:2]) > 20
+    assert apart[-1] < 5
+    for question, answer in (
+        ("What color is the cube?", "orange"),
+        ("Is the yellow cube nearer?", "yes"),
+        ("Do the cube and the cone have the same color?", "no"),
+    ):
+        sample = replace(samples[0], question=question, answer=answer, choices=())
+        assert why_not(sample, "over_exposure") == "tells orange from yellow, which over-exposure makes alike"
+        assert why_not(sample, "haze") is None
+    assert why_not(replace(samples[0], question="What color is the cube?", answer="blue"), "over_exposure") is None
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """`degraded:KIND:LEVEL:BENCHMARK`: another benchmark with worse photos, for example `degraded:haze:3:scenes`.
 
 Questions and gold answers are those of the benchmark inside, boxes too (a fisheye moves them); kinds and levels are
-`degrade.KINDS`'. Items that cannot be degraded are left out: questions in words only, and, for the fisheye, those that
-give places by numbers. Ids, groups, name and version say the degradation, so runs never mix; level 0 leaves out the
-same items and changes no pixel, which makes it the run to compare with.
+`degrade.KINDS`'. Items that cannot be degraded are left out (`degrade.why_not`): questions in words only, for the
+fisheye those that give places by numbers, for over-exposure those that tell orange from yellow. Ids, groups, name and
+version say the degradation, so runs never mix; level 0 leaves out the same items and changes no pixel, which makes it
+the run to compare with.
 """
 
 from __future__ import annotations
@@ -41,13 +42,15 @@ class Degraded:
 
     def load(self) -> Iterator[Sample]:
         """One sample at a time. Raises `InputError` where photos cannot be read, and when no item can be degraded."""
-        found = False
+        found, reason = False, "it is empty"
         for sample in self.inner.load():
-            if why_not(sample, self.kind) is None:
-                found = True
-                yield degrade_sample(sample, self.kind, self.level, self.seed)
+            if why := why_not(sample, self.kind):
+                reason = f"{sample.id} {why}"
+                continue
+            found = True
+            yield degrade_sample(sample, self.kind, self.level, self.seed)
         if not found:
-            raise InputError(f"benchmark {self.name}: none of its items has a photo that {self.kind} may change")
+            raise InputError(f"benchmark {self.name}: none of its items can be degraded: {reason}; try another one")
 
     def score(self, trace: Trace, sample: Sample) -> Score:
         """As the benchmark inside scores it."""

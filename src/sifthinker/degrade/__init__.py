@@ -31,8 +31,8 @@ from .light import Bytes, in_metres
 __all__ = ["KINDS", "LEVELS", "VERSION", "Kind", "degrade", "degrade_sample", "why_not"]
 
 LEVELS = 5
-VERSION = "1"
-"""Changes whenever a degraded picture can change."""
+VERSION = "2"
+"""Changes whenever a degraded picture, or which samples may be degraded, can change."""
 
 
 def degrade(image: Bytes, depth: DepthMap | None, kind: str, level: int, seed: int = 0) -> Bytes:
@@ -84,15 +84,19 @@ def degrade_sample(sample: Sample, kind: str, level: int, seed: int = 0) -> Samp
 def why_not(sample: Sample, kind: str) -> str | None:
     """Why this kind may not be done to a sample, at whatever level; None if it may.
 
-    Words have no photo; a fisheye would move places that question, options or answer give by numbers.
+    Words have no photo; a fisheye would move places that question, options or answer give by numbers; over-exposed
+    orange is yellow, so what names one of them, or compares colors, has no answer left (`docs/degradations.md`).
     """
     if sample.image is None:
         return "is a question in words only, without a photo to degrade"
     words = " ".join((sample.question, sample.answer, *sample.choices))
     if kind == "fisheye" and (sample.meta.get("answer_kind") == "box" or _PLACES.search(words)):
         return "gives places in the picture by numbers, which a fisheye would move"
+    if kind == "over_exposure" and _HUES.search(words):
+        return "tells orange from yellow, which over-exposure makes alike"
     return None
 
 
 _PLACES = re.compile(r"\d\s*,\s*-?[\d.]")
 """Two numbers with a comma between them."""
+_HUES = re.compile(r"\b(orange|yellow|same colou?r)\b", re.IGNORECASE)
