@@ -32,6 +32,11 @@ and the rule. Written by `make gallery`. "(ours)" marks rules of our own where t
 
     sifthinker scenes --tasks NAME --n 1000 --seed 7 --out DIR
 
+Photo and depth map stand side by side, one row a step of the trace. In depth pictures near is bright and far is dark;
+gray has no depth. The number at a box is the mean of its relative depth, 0 nearest, 1 farthest. Green boxes are those
+of the gold trace; dashed white ones, in the last step, are the evidence. Drawn worlds and posts have no depth map,
+stories no picture.
+
 *Blind* is what a task is worth to somebody who does not look: by the best constant answer, and by a linear model of the
 words of the question and its options, each with a 95% interval on held-out questions; beside them the chance of a guess
 where answers can be counted. `{command}` measures it. Stories in words can be read, so words tell more there, and where

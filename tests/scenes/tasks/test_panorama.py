@@ -319,6 +319,7 @@ def test_what_ends_near_the_seam_is_refused():
     nothing = ask("seam_continuity", SeamView(around_me(FRONT, RIGHT, thing("cone", "green", (2, -3)))),
                   options=[0, 1, 2], place=0)  # fmt: skip
     assert nothing.answer == "none of them"
+    assert nothing.facts[-1] == "So the edges cut none of them."
 
 
 def test_directions_near_a_border_are_refused():

@@ -151,10 +151,11 @@ def _seam_continuity(world: SeamView, roles: Roles) -> Question | str:
         spans = [(box.x0, 1 - box.x1) for box in (view.boxes[i] for i in everything) if box is not None]
         sides = [min(everything, key=lambda i, side=side: spans[i][side]) for side in (0, 1)]
         answer, evidence = NOTHING, tuple(dict.fromkeys(sides))
-        facts = tuple(
+        ends = (
             f"{the(view.scene, i).capitalize()} ends {360 * spans[i][side]:.0f} degrees from the {edge} edge."
             for side, (i, edge) in enumerate(zip(sides, ("left", "right"), strict=True))
         )
+        facts = (*ends, f"So the edges cut {NOTHING}.")
         about = "the objects next to both edges"
     return Question(
         "The left and right edges of this panorama meet behind you. Which object do they cut in two?",
