@@ -85,6 +85,8 @@ def catalog(kind: str | None = None) -> str:
     kinds = list(KINDS) if kind is None else [kind]
     parts = []
     for name in kinds:
-        lines = "\n".join(f"  {entry:<28} {about}" for entry, about in lookup("kind", name, KINDS)())
+        entries = list(lookup("kind", name, KINDS)())
+        width = max(len(entry) for entry, _ in entries)
+        lines = "\n".join(f"  {entry:<{width}}  {about}" for entry, about in entries)
         parts.append(f"{name}\n{lines}")
     return "\n\n".join(parts)

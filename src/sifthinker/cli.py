@@ -169,9 +169,10 @@ def scenes(
         typer.Option(help="all, or comma-separated tasks, systems or patterns; see `sifthinker list tasks`."),
     ] = None,
     objects: Annotated[
-        str | None, typer.Option(help="Objects in a scene, FROM-TO; default 1-3, more where a task needs more.")
+        str | None,
+        typer.Option(help="Objects in a scene, FROM-TO, 1 to 8; default 1-3, more where a task needs more."),
     ] = None,
-    size: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT.")] = "96x96",
+    size: Annotated[str, typer.Option(help="Picture size, WIDTHxHEIGHT, sides of 32 to 2048 pixels.")] = "96x96",
     seed: Seed = 0,
     workers: Workers = 2,
     renderer: Annotated[str, typer.Option(help="embree (fast) or mitsuba (photoreal, slow).")] = "embree",
@@ -182,13 +183,12 @@ def scenes(
 ) -> None:
     """Make generated scenes with exact questions."""
     from .datagen.build import build_scenes
-    from .scenes.generate import task_names
+    from .scenes.generate import scene_settings
 
-    numbers = _pair(objects, "-", "objects") if objects else None
+    names, pixels, numbers = scene_settings(tasks, size, objects)
     manifest = build_scenes(
-        out, n, seed=seed, tasks=task_names(tasks, numbers and numbers[1]) if tasks else None, objects=numbers,
-        size=_pair(size, "x", "size"), workers=workers, resume=resume, style=trace_style,
-        renderer=renderer, real=real,
+        out, n, seed=seed, tasks=names, objects=numbers, size=pixels, workers=workers, resume=resume,
+        style=trace_style, renderer=renderer, real=real,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
 
@@ -332,16 +332,6 @@ def list_(
 def _counts(manifest: dict[str, Any], out: Path) -> str:
     reasons = "".join(f"\n  {n:6d} {reason}" for reason, n in sorted(manifest["rejects_by_reason"].items()))
     return f"{out}: read {manifest['read']}, kept {manifest['kept']}, rejected {manifest['rejected']}{reasons}"
-
-
-def _pair(text: str, separator: str, name: str) -> tuple[int, int]:
-    first, _, second = text.partition(separator)
-    if not (first.isdecimal() and (second or first).isdecimal()):
-        raise InputError(f"--{name} {text}: expected two whole numbers, such as 2{separator}4")
-    low, high = int(first), int(second or first)
-    if low < 1 or high < 1:
-        raise InputError(f"--{name} {text}: both numbers must be at least 1")
-    return low, high
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sifthinker import cli
 from sifthinker.benchmarks import BENCHMARKS, UNPARSED, Benchmark, Entry, Options, Score, open_benchmark
 from sifthinker.benchmarks.scenes import HELD_OUT
 from sifthinker.engines import ScriptedEngine
@@ -210,11 +212,40 @@ def test_scenes_of_other_kinds_by_their_settings() -> None:
         ("scenes:objects=few", "expected two whole numbers, such as 2-4"),
         ("scenes:tasks=cuont", "unknown task 'cuont': did you mean 'count'"),
         ("scenes:tasks=nearer,objects=1-1", "needs scenes of 2 or more"),
+        ("scenes:tasks=nearer,count", r"got 'count', but settings such as .* \(plus signs between tasks\)"),
+        ("scenes:size=64,size=96", "size is given twice"),
     ],
 )
 def test_bad_settings_of_scenes(spec: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         open_benchmark(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("objects", "0-3", "objects 0 to 3: a scene needs 1 to 8 objects"),
+        ("objects", "9", "objects 9 to 9: a scene needs 1 to 8 objects"),
+        ("objects", "3-2", "objects 3 to 2: a scene needs 1 to 8 objects, the fewest first"),
+        ("objects", "3-", "objects 3-: expected two whole numbers, such as 2-4"),
+        ("size", "128*128", r"size 128\*128: expected two whole numbers, such as 128x96"),
+        ("size", "128000", "size 128000x128000: sides need 32 to 2048 pixels"),
+        ("size", "128x1000", "size 128x1000: sides need .* one at most 4 times the other"),
+    ],
+)
+def test_scenes_and_eval_take_the_same_numbers_and_say_the_same(
+    name: str, value: str, message: str, tmp_path: Path, capsys
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    told = []
+    for arguments in (
+        ["scenes", f"--{name}", value],
+        ["eval", "--model", "oracle", "--benchmark", f"scenes:{name}={value}"],
+    ):
+        assert cli.run([*arguments, *out]) == 2
+        told.append(capsys.readouterr().err)
+    assert told[0] == told[1]
+    assert re.search(message, told[0])
 
 
 # --- stepgame --------------------------------------------------------------------------------------------------------

@@ -121,14 +121,17 @@ def test_single_objects_leave_the_tasks_that_need_no_more():
     ("request_", "message"),
     [
         ({"tasks": ["colour_of_shape"]}, r"unknown task 'colour_of_shape': did you mean 'color_of_shape'"),
-        ({"tasks": []}, "no tasks given; known: color_at_relation"),
+        ({"tasks": []}, "no tasks given; `sifthinker list tasks`"),
         (
             {"tasks": ["nearer"], "objects": (1, 1)},
             "task nearer needs scenes of 2 or more objects, got at most 1|at most 1",
         ),
         ({"objects": (3, 2)}, "objects 3 to 2: a scene needs 1 to 8"),
         ({"objects": (1, 9)}, "objects 1 to 9"),
-        ({"size": (16, 96)}, "size 16x96: sides need 32 pixels"),
+        ({"size": (16, 96)}, "size 16x96: sides need 32 to 2048 pixels"),
+        ({"size": (2048, 2049)}, "size 2048x2049: sides need 32 to 2048 pixels"),
+        ({"style": "json:decoder"}, "trace style json:decoder is no function"),
+        ({"renderer": "json:dumps"}, "renderer 'json:dumps' is none of embree, mitsuba"),
         ({"size": (40, 200)}, "size 40x200"),
         ({"tasks": ["json:dumps"]}, "task json:dumps is of type function"),
         ({"seed": -1}, "seed -1"),
@@ -190,6 +193,10 @@ def test_mixed_tasks_are_the_same_with_any_number_of_workers():
     assert alone == shared
 
 
+SELDOM = replace(
+    TASKS["nearer"],
+    world=lambda rng, aim, config: BASICS["nearer"].world(rng, aim, config) if aim == "second" else "no",
+)
 NEVER = replace(TASKS["color_of_shape"], world=lambda rng, aim, config: "it is not the day for it")
 ALWAYS = TASKS["color_of_shape"]
 
@@ -204,8 +211,14 @@ def test_a_task_that_finds_nothing_leaves_its_turn_to_the_next():
     assert [s.meta["task"] for s, _ in pairs] == ["count", "count"]
 
 
+def test_a_task_alone_goes_on_with_another_aim():
+    pairs = list(generate(6, seed=0, tasks=[f"{__name__}:SELDOM"]))
+    assert TASKS["nearer"].aims(3) == ("first", "second")
+    assert [s.meta["aim"] for s, _ in pairs] == ["second"] * 6
+
+
 def test_giving_up_says_why():
-    with pytest.raises(SifError, match=r"no world found for any of .*NEVER: .*it is not the day for it \(24 times\)"):
+    with pytest.raises(SifError, match=r"no world found for any of .*NEVER: it is not the day for it \(120 times\)"):
         make(scene_config([f"{__name__}:NEVER"], (48, 48), (1, 1)), seed=0, index=0)
 
 

@@ -54,7 +54,9 @@ class Again:
             found = True
             yield from partners
         if not found:
-            raise InputError(f"benchmark {self.name}: none of its items can be asked again: {reason}")
+            raise InputError(
+                f"benchmark {self.name}: none of its items can be asked again: {reason}; try {EXAMPLES[self.kind]}"
+            )
 
     def score(self, trace: Trace, sample: Sample) -> Score:
         """As the benchmark inside scores it."""
@@ -74,6 +76,7 @@ def _variants(sample: Sample) -> tuple[Sample, ...]:
 
 
 KINDS: dict[str, Asked] = {"twins": _twins, "variants": _variants}
+EXAMPLES = {"twins": "twins:scenes:tasks=surds_*", "variants": "variants:scenes:tasks=srd3_*"}
 
 
 def open_again(kind: str) -> Callable[[str | None, Options], Again]:
@@ -83,7 +86,7 @@ def open_again(kind: str) -> Callable[[str | None, Options], Again]:
         from . import open_benchmark
 
         if not path:
-            raise InputError(f"benchmark {kind}: expected {kind}:BENCHMARK, for example {kind}:scenes:tasks=surds_*")
+            raise InputError(f"benchmark {kind}: expected {kind}:BENCHMARK, for example {EXAMPLES[kind]}")
         return Again(open_benchmark(path, options), kind)
 
     return opened

@@ -59,14 +59,13 @@ class Scenes:
 
 
 def open_scenes(path: str | None, options: Options) -> Scenes:
-    """Raises `InputError` for settings that are none, unknown tasks, and a negative seed."""
-    from ..scenes.generate import scene_config, task_names
+    """Raises `InputError` for settings that are none, unknown tasks, impossible numbers, and a negative seed."""
+    from ..scenes.generate import scene_config, scene_settings
 
     if options.seed < 0 or options.n < 1:
         raise InputError(f"benchmark scenes needs n >= 1 and seed >= 0, got n {options.n}, seed {options.seed}")
     given = _settings(path or "")
-    size, objects = _pair("size", given, "x") or (96, 96), _pair("objects", given, "-")
-    tasks = task_names(given["tasks"], objects[1] if objects else None) if "tasks" in given else None
+    tasks, size, objects = scene_settings(given.get("tasks"), given.get("size"), given.get("objects"))
     scene_config(tasks, size, objects)
     return Scenes(options.n, options.seed, size, objects, tasks)
 
@@ -78,19 +77,12 @@ def _settings(text: str) -> dict[str, str]:
         name, equals, value = part.partition("=")
         if not equals:
             raise InputError(
-                f"benchmark scenes takes no path, got {text!r}, but settings such as tasks=nearer+count,objects=2-4; a "
-                f"folder that `scenes` wrote is dataset:{text}"
+                f"benchmark scenes takes no path, got {part!r}, but settings such as tasks=nearer+count,objects=2-4 "
+                f"(plus signs between tasks); a folder that `scenes` wrote is dataset:{part}"
             )
         if name not in SETTINGS or not value:
             raise InputError(f"benchmark scenes: {part!r} is none of its settings: {', '.join(SETTINGS)}")
+        if name in given:
+            raise InputError(f"benchmark scenes: {name} is given twice")
         given[name] = value
     return given
-
-
-def _pair(name: str, given: dict[str, str], separator: str) -> tuple[int, int] | None:
-    if name not in given:
-        return None
-    first, _, second = given[name].partition(separator)
-    if not (first.isdecimal() and (second or first).isdecimal()):
-        raise InputError(f"benchmark scenes: {name}={given[name]}: expected two whole numbers, such as 2{separator}4")
-    return int(first), int(second or first)

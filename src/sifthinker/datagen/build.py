@@ -118,11 +118,14 @@ def build_scenes(
 
     tasks, objects, size, workers, style, renderer: as in `scenes.generate.generate`. real: KIND:FOLDER of real frames
     (`scenes.frames`) to ask about instead, at most `n` questions. Every sample passes the checks of photos.
+
+    Raises `InputError` for what `scene_config` and `open_frames` refuse, for seeds that are held out, and for objects,
+    size or renderer of real frames.
     """
     from ..benchmarks.scenes import HELD_OUT
     from ..scenes.frames import open_frames
     from ..scenes.frames.ask import ask_frames
-    from ..scenes.generate import generate, scene_config
+    from ..scenes.generate import SIZE, generate, scene_config
 
     if seed >= HELD_OUT:
         raise InputError(f"seed {seed}: seeds from {HELD_OUT} on are held out for evaluation; choose a smaller one")
@@ -130,6 +133,8 @@ def build_scenes(
     scene_config(tasks, size, objects, style, renderer)
     if real is not None:
         open_frames(real)
+        if objects is not None or tuple(size) != SIZE or renderer != "embree":
+            raise InputError(f"{real}: objects, size and renderer are for generated scenes; leave them out")
     config = {
         "n": n,
         "tasks": None if tasks is None else list(tasks),

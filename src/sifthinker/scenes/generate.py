@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,10 +35,16 @@ from .tasks import BASICS, TASKS
 
 OBJECTS = (1, 3)
 """Fewest and most objects of a scene where nothing is said."""
+SIZE = (96, 96)
+"""(width, height) of pictures where nothing is said."""
+SIDES = (32, 2048)
+"""Shortest and longest side of a picture in pixels. One of 2048x2048 takes 1.3 GB of memory, a panorama 3 GB."""
 RENDERERS = {"embree": "", "mitsuba": "photoreal"}
 """What makes the photos, and the extra that installs it, if that is not `scenes`."""
 TRIES = 24
 """Worlds to try for a task before the next task has its turn."""
+ROUNDS = 5
+"""So many turns each task has, with an aim of its own each time, before a sample is given up."""
 CHUNK = 8
 """Samples that a worker makes in one go."""
 
@@ -47,7 +54,7 @@ class SceneConfig:
     """What kind of samples a stream holds; part of every sample's id.
 
     tasks: keys of `TASKS` or `module:attribute`. size: (width, height) of the pictures in pixels. objects: fewest and
-    most objects of a scene; a task that needs more has its own bounds. style: of the traces, one of `gold.STYLES`.
+    most objects of a scene; a task that needs more has its own bounds. style: of the traces, a key of `gold.STYLES`.
     renderer: one of `RENDERERS`. Style and renderer change no question, so they are no part of the ids.
     """
 
@@ -68,10 +75,10 @@ def task_names(spec: str, most: int | None = None) -> tuple[str, ...]:
     """The tasks that a text means: `all`, or names, systems, patterns such as `dge_*` and `module:attribute`.
 
     Parts are separated by commas or plus signs. most: leave out tasks that need more objects, unless they are named.
-    Raises `InputError` for parts that mean nothing.
+    Raises `InputError` for parts that mean nothing, and where nothing is left.
     """
     found: dict[str, None] = {}
-    for part in (p.strip() for p in spec.replace("+", ",").split(",")):
+    for part in filter(None, (p.strip() for p in spec.replace("+", ",").split(","))):
         wanted = part.casefold()
         group = [
             name
@@ -84,7 +91,30 @@ def task_names(spec: str, most: int | None = None) -> tuple[str, ...]:
         elif most is not None:
             group = [name for name in group if TASKS[name].least <= most]
         found |= dict.fromkeys(group)
+    if not found:
+        most_of = "" if most is None else f" that scenes of {most} objects or fewer can serve"
+        raise InputError(f"tasks {spec!r} name none{most_of}; `sifthinker list tasks` shows all")
     return tuple(found)
+
+
+def scene_settings(
+    tasks: str | None, size: str | None, objects: str | None
+) -> tuple[tuple[str, ...] | None, Size, tuple[int, int] | None]:
+    """Tasks, size and objects for `scene_config` as a command line says them: `nearer,count`, `128x96`, `2-4`.
+
+    One number stands for both. None is passed on, but for the size, which is `SIZE` then. Raises `InputError` for what
+    means nothing; whether the numbers are possible is `scene_config`'s business.
+    """
+    numbers = None if objects is None else _numbers("objects", objects, "-", "2-4")
+    names = None if tasks is None else task_names(tasks, None if numbers is None else numbers[1])
+    return names, SIZE if size is None else _numbers("size", size, "x", "128x96"), numbers
+
+
+def _numbers(name: str, text: str, separator: str, example: str) -> tuple[int, int]:
+    found = re.fullmatch(rf"(\d+)(?:{separator}(\d+))?", text)
+    if found is None:
+        raise InputError(f"{name} {text}: expected two whole numbers, such as {example}")
+    return int(found[1]), int(found[2] or found[1])
 
 
 def scene_config(
@@ -102,11 +132,13 @@ def scene_config(
     low, high = OBJECTS if objects is None else objects
     if not 1 <= low <= high <= 8:
         raise InputError(f"objects {low} to {high}: a scene needs 1 to 8 objects, the fewest first")
-    if min(size) < 32 or max(size) > 4 * min(size):
-        raise InputError(f"size {size[0]}x{size[1]}: sides need 32 pixels at least, one at most 4 times the other")
+    if min(size) < SIDES[0] or max(size) > min(SIDES[1], 4 * min(size)):
+        raise InputError(
+            f"size {size[0]}x{size[1]}: sides need {SIDES[0]} to {SIDES[1]} pixels, one at most 4 times the other"
+        )
     names = tuple(tasks) if tasks is not None else tuple(n for n, t in BASICS.items() if t.least <= high)
     if not names:
-        raise InputError(f"no tasks given; known: {', '.join(sorted(TASKS))}")
+        raise InputError("no tasks given; `sifthinker list tasks` shows all")
     for name in names:
         task = lookup("task", name, TASKS)
         if not isinstance(task, Task):
@@ -115,8 +147,11 @@ def scene_config(
             raise InputError(
                 f"task {name} needs scenes of {task.least} or more objects, but at most {high} are asked for"
             )
-    lookup("trace style", style, STYLES)
-    if lookup("renderer", renderer, RENDERERS) and find_spec(renderer) is None:
+    if not callable(lookup("trace style", style, STYLES)):
+        raise InputError(f"trace style {style} is no function of (world, question, rng)")
+    if renderer not in RENDERERS:
+        raise InputError(f"renderer {renderer!r} is none of {', '.join(RENDERERS)}")
+    if RENDERERS[renderer] and find_spec(renderer) is None:
         raise InputError(f"renderer {renderer} is not installed: pip install 'sifthinker[photoreal]'")
     return SceneConfig(names, (int(size[0]), int(size[1])), (int(low), int(high)), style, renderer)
 
@@ -125,7 +160,7 @@ def generate(
     n: int,
     seed: int,
     tasks: Sequence[str] | None = None,
-    size: Size = (96, 96),
+    size: Size = SIZE,
     objects: tuple[int, int] | None = None,
     workers: int = 1,
     start: int = 0,
@@ -190,8 +225,8 @@ class _Found:
 def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
     """Sample `index` of the stream, and its gold trace.
 
-    Tasks and their aims come in turn. Where no world serves a task in `TRIES` tries, the next one has its turn. Raises
-    `SifError` with the reasons when no task finds a world.
+    Tasks and their aims come in turn. Where no world serves a task in `TRIES` tries, the next one has its turn; after
+    the last, the first again, with another aim. Raises `SifError` with the reasons after `ROUNDS` rounds in vain.
     """
     rng = np.random.default_rng((seed, index))
     found = _find(config, seed, index, rng)
@@ -222,13 +257,14 @@ def make_blind(config: SceneConfig, seed: int, index: int) -> Sample:
 
 def _find(config: SceneConfig, seed: int, index: int, rng: Generator) -> _Found:
     reasons: Counter[str] = Counter()
-    for turn in range(len(config.tasks)):
-        name = config.tasks[(index + turn) % len(config.tasks)]
+    several = len(config.tasks)
+    for turn in range(ROUNDS * several):
+        name = config.tasks[(index + turn) % several]
         task: Task = lookup("task", name, TASKS)
         # A task that needs more objects than are asked for has its own bounds.
         low, high = (max(n, task.least) for n in config.objects)
         fitting = replace(config, objects=(low, high))
-        aim = _aim(task.aims(high), name, seed, index // len(config.tasks))
+        aim = _aim(task.aims(high), name, seed, index // several + turn // several)
         for _ in range(TRIES):
             world = task.world(rng, aim, fitting)
             found = world if isinstance(world, str) else propose(task, world, rng, aim)
@@ -239,7 +275,10 @@ def _find(config: SceneConfig, seed: int, index: int, rng: Generator) -> _Found:
             else:
                 return _Found(f"scenes-{config.digest}-{seed}-{index:06d}", name, aim, world, *found)
     listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(4))
-    raise SifError(f"sample {index} of seed {seed}: no world found for any of {', '.join(config.tasks)}: {listed}")
+    raise SifError(
+        f"sample {index} of seed {seed}: no world found for any of {', '.join(config.tasks)}: {listed}; larger "
+        "pictures, or other numbers of objects, may help"
+    )
 
 
 def _aim(aims: Sequence[str], name: str, seed: int, turn: int) -> str:

@@ -18,6 +18,7 @@ from numpy.random import Generator
 
 from ..depth import DepthMap
 from ..geometry import WHOLE, Box
+from ..lookup import lookup
 from ..trace import Area, Step, Trace
 from .covisible import title
 from .seam import SeamView
@@ -57,14 +58,15 @@ def area(boxes: Sequence[Box], depth: DepthMap | None) -> Area:
 
 
 def gold_trace(world: World, question: Question, rng: Generator, style: str = "sif") -> Trace:
-    """The trace that a perfect thinker would write about a question, in one of `STYLES`.
+    """The trace that a perfect thinker would write about a question. style: a key of `STYLES` or `module:attribute`.
 
     Raises `ValueError` when an object that the question needs is not in the picture.
     """
     if world.image is None:
         texts = _graph_in_words(world, question) if style == "scene_graph" else _once(question.facts)
         return Trace(tuple(Step(Area((), ()), text) for text in texts), question.answer)
-    frames = [(_boxes(world, things), text) for things, text in STYLES[style](world, question, rng)]
+    write = lookup("trace style", style, STYLES)
+    frames = [(_boxes(world, things), text) for things, text in write(world, question, rng)]
     return chain(frames, world.depth, question.answer)
 
 

@@ -55,7 +55,9 @@ def read_frames(kind: str, path: str | Path) -> Iterator[Frame | str]:
     kind: a key of `FRAMES` or `module:attribute` (of a `Format`). Raises `InputError` at once for unknown kinds and
     folders that are not there, and on the first frame for folders in another form.
     """
-    form: Format = lookup("kind of frames", kind, FRAMES)
+    form = lookup("kind of frames", kind, FRAMES)
+    if not isinstance(form, Format):
+        raise InputError(f"frames {kind}: expected a Format of sifthinker.scenes.frames, got {type(form).__name__}")
     folder = Path(path)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected {kind}: {form.about}")
