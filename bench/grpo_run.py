@@ -1,4 +1,4 @@
-"""A run of GRPO-SIF for so many minutes, and whether it was healthy: `python bench/grpo_run.py OUT --minutes 30`.
+"""A run of GRPO-SIF for so many minutes, and whether it was healthy: `python bench/grpo_run.py [OUT] --minutes 30`.
 
 The demo in OUT/demo (made if it is not there), its warm-up gone on with on traces of which a part looks at a wrong
 place first (`--wrong-first`), then GRPO-SIF with one profile of rewards. The profile `ours` must raise every reward;
@@ -138,7 +138,7 @@ def measure(out: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, nargs="?", default=Path("runs/grpo-run"))
     parser.add_argument("--minutes", type=float, default=30, help="of training steps")
     parser.add_argument("--profile", choices=("ours", "released"), default="ours")
     parser.add_argument("--rewards", nargs="+", default=ALL, help="by default all")

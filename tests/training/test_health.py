@@ -47,6 +47,8 @@ def with_(key: str, values: Any) -> list[dict[str, Any]]:
     return [{**row, key: float(value)} for row, value in zip(healthy(), np.broadcast_to(values, STEPS), strict=True)]
 
 
+RISE_AND_FALL = np.concatenate([np.linspace(0.1, 0.5, WINDOW), np.linspace(0.5, 0.35, STEPS - WINDOW)])
+
 BAD = {
     "no spread": with_("frac_reward_zero_std", 0.95),
     "constant reward: form": [{**row, "rewards/form/std": 0.0} for row in with_("rewards/form/mean", 0.0)],
@@ -67,6 +69,14 @@ def test_a_healthy_run_raises_nothing() -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_each_fault_raises_its_alarm_and_no_other(name: str) -> None:
     assert [alarm.name for alarm in alarms_of(BAD[name])] == [name]
+
+
+def test_first_areas_that_get_worse_after_they_got_better() -> None:
+    """At the end they are still better than at the beginning, but rewards are paid for spoiling them by now."""
+    rows = with_("first_box_hiou", RISE_AND_FALL + 0.01 * np.sin(np.arange(STEPS)))
+    assert RISE_AND_FALL[-WINDOW:].mean() > RISE_AND_FALL[:WINDOW].mean()
+    (alarm,) = alarms_of(rows)
+    assert alarm.name == "hacking: focus"
 
 
 def test_every_rule_has_a_fault() -> None:

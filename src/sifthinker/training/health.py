@@ -120,11 +120,14 @@ def _clipped(rows: Sequence[Row]) -> Iterator[Found]:
 
 
 def _hacking(rows: Sequence[Row]) -> Iterator[Found]:
-    first = _change(rows, "first_box_hiou")
+    # Since any earlier window: a policy that learns to see gets better at first areas before it learns to spoil them.
     for name in ("focus", "correction"):
-        paid = _change(rows, f"rewards/{name}/mean")
-        if paid is not None and first is not None and paid > ERRORS and first < -ERRORS:
-            yield name, "it rises while the first area gets worse"
+        for start in range(0, len(rows) - 2 * WINDOW + 1, WINDOW):
+            paid, first = _change(rows[start:], f"rewards/{name}/mean"), _change(rows[start:], "first_box_hiou")
+            if paid is not None and first is not None and paid > ERRORS and first < -ERRORS:
+                begun = int(rows[start].get("step", start))
+                yield name, f"since step {begun} it rises while the first area gets worse"
+                break
 
 
 def _entropy(rows: Sequence[Row]) -> Iterator[Found]:
