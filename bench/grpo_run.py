@@ -2,8 +2,8 @@
 
 The demo in OUT/demo (made if it is not there), its warm-up gone on with on traces of which a part looks at a wrong
 place first (`--wrong-first`), then GRPO-SIF with one profile of rewards. The profile `ours` must raise every reward;
-`released` pays for beginning badly: with `--rewards focus correction`, where nothing else is paid, the alarm `hacking`
-must be raised, and with `ours` it must not.
+`released` pays for beginning badly: where nothing but boxes is paid (`--rewards focus correction`) and the model knows
+where things are (`--known 16`), the alarm `hacking` must be raised, and with `ours` it must not.
 
 Results by run in bench/results/grpo_run.json: of each reward the mean over the first and over the last 10 % of the
 steps, and their difference, each with a 95 % bootstrap interval over steps; alarms; what was run. Finished parts are
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,18 @@ RESULTS = Path(__file__).parent / "results" / "grpo_run.json"
 ALL = list(GrpoConfig.rewards)
 DEMO = {"samples": 5000, "base_steps": 160, "sft_steps": 280, "grpo_steps": 30, "items": 120}
 """As the command's defaults."""
+TIMES = 16
 PART = 0.1
 """Part of the steps at either end that is compared."""
 ENDLESS = 100_000
 """Steps that no run reaches: time ends it."""
 
 
-def begin_wrongly(gold: Path, folder: Path, part: float, seed: int) -> Path:
-    """A copy of a data set in which a `part` of the traces looks at a wrong place first and corrects itself."""
+def begin_wrongly(gold: Path, folder: Path, part: float, seed: int, first: int | None = None) -> Path:
+    """A copy of a data set in which a `part` of the traces looks at a wrong place first and corrects itself.
+
+    first: only the first rows, `TIMES` times each, so that they can be learned by heart.
+    """
     if (folder / "done").exists():
         return folder
     for torn in folder.glob("data-*.parquet"):
@@ -58,7 +63,7 @@ def begin_wrongly(gold: Path, folder: Path, part: float, seed: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     with ShardWriter(folder) as writer:
-        for row in read_rows(gold):
+        for row in read_rows(gold) if first is None else list(islice(read_rows(gold), first)) * TIMES:
             sample, trace = from_row(row)
             assert trace is not None, sample.id
             wrong = CORRUPTIONS["bad_first_box"].apply(trace, sample, rng) if rng.random() < part else None
@@ -143,6 +148,8 @@ def main() -> None:
     parser.add_argument("--profile", choices=("ours", "released"), default="ours")
     parser.add_argument("--rewards", nargs="+", default=ALL, help="by default all")
     parser.add_argument("--wrong-first", type=float, default=0.5, help="part of the warm-up's traces that begin badly")
+    parser.add_argument("--known", type=int, help="GRPO on so many prompts, which the warm-up has learned by heart")
+    parser.add_argument("--batch", type=int, default=64, help="completions of a step")
     parser.add_argument("--sft-steps", type=int, default=80, help="of the warm-up, after the demo's")
     parser.add_argument("--learning-rate", type=float, default=1e-4, help="of GRPO")
     parser.add_argument("--beta", type=float, default=0.04)
@@ -153,15 +160,23 @@ def main() -> None:
     started = out / "demo"
     if not (started / "report.html").exists():
         demo(DemoConfig(str(started), **DEMO, seed=seed), resume=True)
-    traces = begin_wrongly(started / "data" / "train", out / "data", options.wrong_first, seed)
-    warm = fine_tuned(out / "sft", model=str(started / "sft"), data=str(traces), max_steps=options.sft_steps, seed=seed)
-    name = "-".join([options.profile, *(options.rewards if options.rewards != ALL else ())])
+    part, prompts, known = options.wrong_first, started / "data" / "grpo", options.known
+    if known:
+        traces = begin_wrongly(prompts, out / f"data-{known}", part, seed, known)
+    else:
+        traces = begin_wrongly(started / "data" / "train", out / "data", part, seed)
+    warm = fine_tuned(
+        out / (f"sft-{known}" if known else "sft"), model=str(started / "sft"), data=str(traces),
+        max_steps=options.sft_steps, per_device_train_batch_size=16 if known else 32, seed=seed,
+    )  # fmt: skip
+    chosen = options.rewards if options.rewards != ALL else []
+    name = "-".join([options.profile, *chosen, *([f"known-{known}"] if known else [])])
     tuned = out / name
     fields = {
-        "model": warm, "data": started / "data" / "grpo", "profile": options.profile,
+        "model": warm, "data": prompts, "limit": known or "null", "profile": options.profile,
         "rewards": f"[{', '.join(options.rewards)}]", "max-steps": ENDLESS, "learning-rate": options.learning_rate,
         "lr-scheduler-type": "constant_with_warmup", "warmup-steps": 10, "beta": options.beta, "save-steps": 10,
-        "seed": seed,
+        "per-device-train-batch-size": options.batch, "seed": seed,
     }  # fmt: skip
     flags = [part for field, value in fields.items() for part in (f"--{field}", str(value))]
     command = train_for(options.minutes, tuned, flags)
