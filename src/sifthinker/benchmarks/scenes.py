@@ -43,7 +43,7 @@ class Scenes:
 
         config = scene_config(self.tasks, self.size, self.objects)
         (width, height), (low, high) = config.size, config.objects
-        return f"3-seed{self.seed}-{width}x{height}-{low}to{high}-{config.digest}"
+        return f"4-seed{self.seed}-{width}x{height}-{low}to{high}-{config.digest}"
 
     def load(self) -> Iterator[Sample]:
         """One sample at a time; the first k of n are the k of a smaller set."""

@@ -125,7 +125,7 @@ def check_left_right(view, sample):
 
 def check_front_behind(view, sample):
     first, asks, second = re.fullmatch(
-        rf"In front means .* Is (.+) (in front of|behind) (.+), or are they {TIE}\?", sample.question
+        rf"In front means .* Is (.+) (in front of|behind) (.+), or are they {TIE} \(up to 0.5 m\)\?", sample.question
     ).groups()
     pair = [find(view, first), find(view, second)]
     gap = np.subtract(*(surface(view, i)[:, 2].mean() for i in pair))

@@ -202,7 +202,7 @@ def _distance(view: View, roles: Roles) -> Question | str:
     first, second = (float(np.linalg.norm(view.centers[i])) for i in (a, b))
     sign = _sign([first - second], TIE_M, EDGE_M)
     fact = f"{_The(view, a)} is {metres(first)} from the camera, {the(view.scene, b)} {metres(second)}."
-    text = f"Which is {{asks}} to the camera, the {{first}} or the {{second}}, or are they {TIE}?"
+    text = f"Which is {{asks}} to the camera, the {{first}} or the {{second}}, or are they {TIE} (up to {TIE_M:g} m)?"
     text = text if roles["asks"] == "closer" else text.replace(" to the", " from the")
     return _which(view, roles, sign, CLOSER, text, fact)
 
@@ -217,7 +217,10 @@ def _left_right(view: View, roles: Roles) -> Question | str:
     fact = (
         f"The middle of {the(view.scene, a)} is at x = {columns[0]:.3f}, of {the(view.scene, b)} at {columns[1]:.3f}."
     )
-    text = f"Which is {{asks}} in the picture, the {{first}} or the {{second}}, or are they {TIE}?"
+    text = (
+        f"Which is {{asks}} in the picture, the {{first}} or the {{second}}, or are they {TIE} (up to "
+        f"1/{1 / TIE_WIDTH:g} of its width)?"
+    )
     return _which(view, roles, sign, LEFT, text, fact)
 
 
@@ -236,7 +239,8 @@ def _front_behind(view: View, roles: Roles) -> Question | str:
         else f"{_The(view, a)} is {'farther' if sign > 0 else 'less far'} ahead."
     )
     return Question(
-        f"In front means farther ahead of the camera. Is {nouns[0]} {asks} {nouns[1]}, or are they {TIE}?",
+        f"In front means farther ahead of the camera. Is {nouns[0]} {asks} {nouns[1]}, or are they {TIE} "
+        f"(up to {TIE_DEPTH_M:g} m)?",
         answer,
         (a, b),
         f"{nouns[0]} and {nouns[1]}",
