@@ -29,7 +29,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from sifthinker.demo import DemoConfig, demo
-from sifthinker.provenance import provenance
 from sifthinker.records import ShardWriter, atomic_write, from_row, read_rows, to_row
 from sifthinker.report import report
 from sifthinker.rewards.corruptions import CORRUPTIONS
@@ -180,21 +179,23 @@ def main() -> None:
     }  # fmt: skip
     flags = [part for field, value in fields.items() for part in (f"--{field}", str(value))]
     command = train_for(options.minutes, tuned, flags)
+    record = json.loads((tuned / "training.json").read_text())
     result = {
         **measure(tuned),
-        "options": {key: str(value) if key == "out" else value for key, value in vars(options).items()},
-        "config": json.loads((tuned / "training.json").read_text())["config"],
-        "command": f"python {' '.join(sys.argv)}",
+        "options": {**vars(options), "out": str(out)},
+        "config": record["config"],
+        "command": " ".join(["python bench/grpo_run.py", *sys.argv[1:]]),
         "training_command": " ".join(["python", *command[1:]]),
         "threads": int(os.environ["OMP_NUM_THREADS"]),
         "cores": os.cpu_count(),
         "machine": platform.machine(),
-        **provenance(),
+        **{key: record[key] for key in ("sifthinker", "python", "versions", "git_commit", "prompt_hash")},
     }
     print(f"report: {report(tuned)}")
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    result = json.loads(json.dumps(result).replace(str(out), "OUT"))
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.parent.mkdir(exist_ok=True)
-    atomic_write(RESULTS, json.dumps({**known, name: result}, indent=1) + "\n")
+    atomic_write(RESULTS, json.dumps({**before, name: result}, indent=1) + "\n")
     print(json.dumps(result if options.json else result["changes"], indent=None if options.json else 1))
 
 
