@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,11 +70,12 @@ class Stock(GRPOTrainer):
 
 
 def trainer_of(kind: type, model: Path, folder: Path, count: int, group: int, **more: Any) -> Any:
-    settings = {key: more.pop(key) for key in ("beta", "gradient_checkpointing", "steps_per_generation") if key in more}
+    names = ("beta", "bf16", "gradient_checkpointing", "steps_per_generation")
+    settings = {key: more.pop(key) for key in names if key in more}
     args = GRPOConfig(
-        output_dir=str(folder), use_cpu=True, bf16=False, report_to="none", remove_unused_columns=False,
+        output_dir=str(folder), use_cpu=True, report_to="none", remove_unused_columns=False,
         per_device_train_batch_size=count, num_generations=group, max_completion_length=12, learning_rate=1e-3,
-        **{"gradient_checkpointing": False, **settings},
+        **{"bf16": False, "gradient_checkpointing": False, **settings},
     )  # fmt: skip
     ours = {"store": ProgressStore(), "rewards": COLUMNS, "record": {}} if kind is SifGRPOTrainer else {}
     rows = Dataset.from_list([{"prompt": "x"}] * count)
@@ -287,6 +289,15 @@ def test_a_model_for_which_sharing_is_wrong_falls_back(
     assert not trainer.sharing
     stock, _ = step(trainer_of(Stock, models["qwen2_5_vl"], tmp_path, 8, 4), rows_of([2, 1], 4), ragged(8))
     assert (logps - stock).abs().max() < 1e-6
+
+
+def test_rows_are_shared_in_mixed_precision(models: dict[str, Path], tmp_path: Path) -> None:
+    trainer = trainer_of(SifGRPOTrainer, models["qwen2_5_vl"], tmp_path, 8, 4, bf16=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="prefix_sharing")
+        _, grads = step(trainer, rows_of([2, 0], 4), ragged(8))
+    assert trainer.sharing
+    assert all(grad.isfinite().all() for grad in grads.values())
 
 
 def test_what_the_rollout_does_not_understand_is_refused(models: dict[str, Path], tmp_path: Path) -> None:

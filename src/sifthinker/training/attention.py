@@ -165,7 +165,8 @@ def _attention(
     **more: Any,
 ) -> tuple[Tensor, None]:
     if spans is not None:
-        return attend(query, key, value, spans, module.scaling), None
+        # Under autocast, rotary positions have made queries and keys float32.
+        return attend(query.to(value.dtype), key.to(value.dtype), value, spans, module.scaling), None
     if branches is not None:
         return attend_next(query, key, value, branches, module.layer_idx, module.scaling), None
     return sdpa_attention_forward(module, query, key, value, mask, **more)
