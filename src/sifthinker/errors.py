@@ -55,7 +55,10 @@ def disk_full(error: BaseException) -> bool:
     )
 
 
-_FULL = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing", "inline_container.cc")
+_FULL = (
+    "No space left on device", "os error 28", "PytorchStreamWriter failed writing", "inline_container.cc",
+    "Not enough disk space",
+)  # fmt: skip
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

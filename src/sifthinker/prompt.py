@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,16 +91,23 @@ def build_prompt(sample: Sample, frame: Frame = Frame.UNIT_XYXY) -> list[Message
     The image blocks stand for `model_images(sample, ...)`, in order: the photo and, where the sample has a depth
     map, its picture. The gold answer and boxes are not looked at.
     """
-    with_depth = sample.depth is not None
+    photo, depth = sample.image is not None, sample.depth is not None
+    return messages(sample.question, sample.choices, photo=photo, depth=depth, frame=frame)
+
+
+def messages(
+    question: str, choices: Sequence[str], photo: bool, depth: bool, frame: Frame = Frame.UNIT_XYXY
+) -> list[Message]:
+    """`build_prompt` for a question of which is known only whether it has a photo and a depth map."""
     content: list[dict[str, Any]] = []
-    if sample.image is not None:
+    if photo:
         content += [{"type": "text", "text": PHOTO_LABEL}, {"type": "image"}]
-    if with_depth:
+    if depth:
         content += [{"type": "text", "text": DEPTH_LABEL}, {"type": "image"}]
-    question = sample.question.strip()
-    if sample.choices:
-        question += "\n" + "\n".join(f"({chr(65 + i)}) {choice}" for i, choice in enumerate(sample.choices))
-    how = WORDS_TASK if sample.image is None else instruction(with_depth, frame)
+    question = question.strip()
+    if choices:
+        question += "\n" + "\n".join(f"({chr(65 + i)}) {choice}" for i, choice in enumerate(choices))
+    how = instruction(depth, frame) if photo else WORDS_TASK
     content.append({"type": "text", "text": f"\n{question}\n{how}"})
     return [{"role": "user", "content": content}]
 

@@ -203,15 +203,23 @@ def to_row(sample: Sample, trace: Trace | None, source: str, annotator: str) -> 
 
 
 def from_row(row: Row) -> tuple[Sample, Trace | None]:
-    """Inverse of `to_row`; the sample holds the opened photo and depth map. Also takes rows that `datasets` decoded."""
+    """Inverse of `to_row`; the sample holds the opened photo and depth map. Also takes rows that `datasets` decoded.
+
+    Raises `InputError` for pictures that cannot be decoded.
+    """
     photo = row["images"][0] if row["images"] else None
     stored = row["depth"]
+    try:
+        image = None if photo is None else open_photo(photo["bytes"] if isinstance(photo, dict) else photo)
+        depth = None if stored is None else decode_depth(stored["png"], json.loads(stored["meta"]))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"row {row['id']}: its pictures cannot be decoded ({error}); build this row again") from error
     sample = Sample(
         id=row["id"],
-        image=None if photo is None else open_photo(photo["bytes"] if isinstance(photo, dict) else photo),
+        image=image,
         question=row["question"],
         answer=row["answer"],
-        depth=None if stored is None else decode_depth(stored["png"], json.loads(stored["meta"])),
+        depth=depth,
         choices=tuple(row["choices"]),
         boxes=tuple(Box(*box) for box in row["boxes"]),
         meta=json.loads(row["meta"]),

@@ -12,8 +12,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .depth import DepthMap, read_depth
 from .errors import InputError
-from .geometry import Box
+from .geometry import Box, Size
 from .trace import Trace, parse_trace
+
+ORIENTATION, SIDEWAYS = 0x0112, 5
+"""The EXIF tag of how a photo is held, and the least of its values for those that lie on their side."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,4 +87,19 @@ def open_photo(source: Image.Image | str | Path | bytes) -> Image.Image:
     except IsADirectoryError as error:
         raise InputError(f"{name}: is a folder, not an image file") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name}: cannot be read as an image ({error}); the file may be truncated") from error
+
+
+def photo_size(source: str | Path | bytes) -> Size:
+    """The size of what `open_photo` gives, from the file's header; no pixel is decoded.
+
+    Raises `InputError` where the header cannot be read.
+    """
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            # A PNG may say it after its pixels, and Pillow would decode those to get there.
+            turned = image.format != "PNG" and image.getexif().get(ORIENTATION, 1) >= SIDEWAYS
+            return (image.height, image.width) if turned else image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        name = "image" if isinstance(source, bytes) else source
         raise InputError(f"{name}: cannot be read as an image ({error}); the file may be truncated") from error

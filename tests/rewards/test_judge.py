@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
+import warnings
 
 import pytest
 
@@ -33,7 +35,7 @@ def score(judge: Judge, traces, samples) -> list[float | None]:
 
 
 def fast(server, **options) -> Judge:
-    return Judge("test-model", server.url, **{"retries": 1, "timeout_s": 5.0, **options})
+    return Judge("test-model", server.url, **{"retries": 1, "timeout_s": 5.0, "patience_s": 0.0, **options})
 
 
 def test_only_open_answers_that_differ_from_gold_are_asked():
@@ -160,10 +162,44 @@ def test_too_many_failures_end_the_run():
 
 
 def test_a_server_that_is_down_or_slow():
-    judge = Judge("m", unused_url(), retries=0)
+    judge = Judge("m", unused_url(), retries=0, patience_s=0.0)
     assert score(judge, replies("red"), [sample()]) == [None]
     with serve([Late('{"score": 1}', 1.0)]) as server:
         assert score(fast(server, retries=0, timeout_s=0.1), replies("red"), [sample()]) == [None]
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for():
+    start = time.monotonic()
+
+    def away_at_first(_):
+        return Failure(503) if time.monotonic() < start + 1.0 else '{"score": 0.5}'
+
+    with serve(away_at_first) as server:
+        judge = fast(server, retries=0, patience_s=20.0)
+        with pytest.warns(UserWarning, match="away .*; waiting for it, at most 20 s"):
+            got = score(judge, replies("red", "blue"), [sample()] * 2)
+        assert (got, judge.calls, judge.failures) == ([0.5, 0.5], 2, 0)
+
+
+def test_patience_is_for_the_server_and_not_for_each_call():
+    start = time.monotonic()
+    with serve([Failure(503)]) as server, fast(server, retries=0, patience_s=1.0) as judge:
+        for _ in range(3):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert asyncio.run(judge.score(replies("red", "blue"), [sample()] * 2)) == [None, None]
+    assert 1.0 <= time.monotonic() - start < 3.0, "one second in all"
+
+
+def test_a_question_that_no_reply_comes_to_holds_nobody_up():
+    def handler(request):
+        return Failure(500) if "poison" in request["messages"][1]["content"] else '{"score": 0.5}'
+
+    samples = [sample(id="a"), sample(id="b")]
+    start = time.monotonic()
+    with serve(handler) as server:
+        assert score(fast(server, retries=0, patience_s=60.0), replies("red", "poison"), samples) == [0.5, None]
+    assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize("status", [401, 404])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -83,23 +84,51 @@ GRPO = {
 }  # fmt: skip
 
 
-def run_until_killed(stage: str, values: dict[str, Any], step: int) -> None:
-    """Run a stage in this process and kill it with SIGKILL when `step` is logged."""
+def blind_to_even(trace: Trace, sample: Sample) -> float:
+    """A reward with spread for samples of odd number, and without for the others."""
+    if int(sample.id.removeprefix("mini-")) % 2 == 0:
+        return 0.5
+    return zlib.crc32(repr(trace).encode()) / 2**32
+
+
+def run_until_killed(stage: str, values: dict[str, Any], when: str) -> None:
+    """Run a stage in this process and kill it with SIGKILL.
+
+    when: the number of a step that is logged, or a place in the checkpoint of step 4: `weights`, of which a half is
+    written, or `state`, just before `trainer_state.json`.
+    """
+    from transformers import TrainerState, modeling_utils
+
     from sifthinker.training import grpo, run, sft
 
     write = run.LogHistory.on_log
 
     def on_log(self: Any, args: Any, state: Any, *rest: Any, **more: Any) -> None:
         write(self, args, state, *rest, **more)
-        if state.global_step == step:
+        if str(state.global_step) == when:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    save_weights, save_state = modeling_utils.safe_save_file, TrainerState.save_to_json
+
+    def weights(tensors: Any, path: Any, *rest: Any, **more: Any) -> None:
+        save_weights(tensors, path, *rest, **more)
+        if when == "weights" and Path(path).parent.name == "checkpoint-4":
+            os.truncate(path, Path(path).stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def state(self: Any, path: str) -> None:
+        if when == "state" and Path(path).parent.name == "checkpoint-4":
+            os.kill(os.getpid(), signal.SIGKILL)
+        save_state(self, path)
 
     REWARDS["answer"] = partly_right
     run.LogHistory.on_log = on_log  # type: ignore[method-assign]
+    modeling_utils.safe_save_file = weights
+    TrainerState.save_to_json = state  # type: ignore[method-assign]
     {"sft": sft, "grpo": grpo}[stage].train(values)
 
 
 if __name__ == "__main__":
     import json
 
-    run_until_killed(sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]))
+    run_until_killed(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3])

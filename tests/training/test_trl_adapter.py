@@ -36,7 +36,7 @@ def gathered(
     trainer: Any = object.__new__(trl_adapter.SifGRPOTrainer)
     trainer.columns, trainer.store, trainer.curriculum = columns, ProgressStore(), curriculum
     trainer.model, trainer._metrics = SimpleNamespace(training=True), {"train": {"first_box_hiou": []}}
-    trainer.window = lambda: 0
+    trainer.window, trainer._held, trainer._visits = lambda: 0, None, []
     inputs = [{"sample": samples[i]} for i, _ in ranks[rank]]
     completions = [[{"role": "assistant", "content": ""}] for _ in inputs]
     return trainer._calculate_rewards(inputs, None, completions, None), trainer.store

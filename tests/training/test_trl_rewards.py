@@ -27,13 +27,14 @@ HERE = "tests.training.test_trl_rewards"
 
 def columns(names: list[str], replies: list[str], store: ProgressStore | None = None, window: int = 0, **more: Any):
     """The value of every reply by the `__name__` that TRL logs."""
+    given = {"sample": [s for s, _ in PAIRS], "log_metric": more.pop("log_metric", lambda name, value: None)}
     functions = build_rewards(
         names, more.pop("profile", "ours"), store or ProgressStore(), lambda: window, more.pop("judge", None)
     )
     completions = [[{"role": "assistant", "content": reply}] for reply in replies]
     found = {}
     for function in functions:
-        values = function(completions=completions, sample=[s for s, _ in PAIRS], other_column=[1, 2])
+        values = function(completions=completions, other_column=[1, 2], **given)
         found[function.__name__] = asyncio.run(values) if asyncio.iscoroutine(values) else values
     return found
 
@@ -59,8 +60,11 @@ def test_the_judge_scores_both_columns_and_none_stays_none() -> None:
 
     store = ProgressStore()
     store.update(["mini-0", "mini-1"], [0.25, 0.0], 0)
-    found = columns(["progress", "answer", "form"], RIGHT, store, 1, judge=HalfJudge())
+    logged: list[tuple[str, float]] = []
+    log = {"log_metric": lambda *metric: logged.append(metric)}
+    found = columns(["progress", "answer", "form"], RIGHT, store, 1, judge=HalfJudge(), **log)
     assert found == {"progress": [0.25, None], "answer": [0.5, None], "form": [1.0, 1.0]}
+    assert set(logged) == {("judge_failures", 0.0), ("judge_failures", 1.0)}
 
 
 def test_functions_of_the_user_and_the_released_profile() -> None:

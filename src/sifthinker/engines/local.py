@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import InputError
 from ..prompt import DEFAULT_MAX_PIXELS, Family, family_of
 from .engine import Reply, Request
-from .processor import load_model, load_processor, pixel_budget, pixel_grid
+from .processor import load_model, load_processor, pixel_budget, pixel_grid, vision_ids
 from .stamp import compare_stamp
 
 if TYPE_CHECKING:
@@ -71,15 +71,7 @@ class LocalEngine:
         compare_stamp(path, self.max_pixels)
         self._batch_size = batch_size
         self._ends = _ids(self.model.generation_config.eos_token_id) or _ids(self.processor.tokenizer.eos_token_id)
-        self._banned = self._vision_ids()
-
-    def _vision_ids(self) -> list[int]:
-        """Ids that must never be sampled: a picture's placeholder in a reply breaks whoever reads it back."""
-        vocabulary = self.processor.tokenizer.get_vocab()
-        config = self.model.config
-        ids = {vocabulary[token] for token in self.family.vision_tokens if token in vocabulary}
-        ids |= {i for n in ("image_token_id", "video_token_id") if isinstance(i := getattr(config, n, None), int)}
-        return sorted(ids)
+        self._banned = vision_ids(self.processor, self.model.config)
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply a request, in order. Rows that fail come back as replies with an error."""

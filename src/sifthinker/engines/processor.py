@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES
+from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES, family_of
 
 if TYPE_CHECKING:
     from transformers.configuration_utils import PreTrainedConfig
@@ -107,6 +107,18 @@ def pixel_budget(processor: ProcessorMixin) -> int | None:
     """The largest number of pixels the processor lets pass; None when its budget is not a number of pixels."""
     size = getattr(processor.image_processor, "size", None) or {}
     return size["longest_edge"] if pixel_grid(processor) and "longest_edge" in size else None
+
+
+def vision_ids(processor: ProcessorMixin, config: PreTrainedConfig) -> list[int]:
+    """Ids that must never be sampled: a picture's placeholder in a reply breaks whoever reads it back.
+
+    config: of the model; families name some of their tokens in it.
+    """
+    vocabulary = processor.tokenizer.get_vocab()  # type: ignore[attr-defined]
+    tokens = family_of(config.model_type).vision_tokens
+    ids = {vocabulary[token] for token in tokens if token in vocabulary}
+    ids |= {i for n in ("image_token_id", "video_token_id") if isinstance(i := getattr(config, n, None), int)}
+    return sorted(ids)
 
 
 def _set_budget(processor: ProcessorMixin, max_pixels: int | None) -> None:

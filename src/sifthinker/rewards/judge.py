@@ -16,6 +16,8 @@ import math
 import os
 import re
 import sqlite3
+import time
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,8 +46,12 @@ SYSTEM = (
 KEY_VARIABLES = ("SIFTHINKER_API_KEY", "OPENAI_API_KEY")
 FATAL_STATUS = (401, 403, 404)
 """A wrong key, address or model: no later call would succeed."""
+AWAY_STATUS = (429, 502, 503, 504)
+"""Too busy, or nobody behind the gateway: a later call may succeed."""
 WINDOW, MIN_CALLS = 100, 8
 """The failure rate is taken over the last `WINDOW` calls, and acted upon from `MIN_CALLS` calls on."""
+PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
+"""Between tries while the server is away; each pause is twice as long as the one before."""
 
 
 class Judge:
@@ -54,6 +60,8 @@ class Judge:
     model, base_url: of an OpenAI-compatible server; the key is taken from SIFTHINKER_API_KEY or OPENAI_API_KEY.
     cache: file of a cache that outlives the process; None keeps it in memory.
     concurrency: calls at a time. retries: further tries of one call. timeout_s: of one try.
+    patience_s: so long in all a server is waited for that is away (no connection, status 429, 502, 503 or 504, and no
+    reply to any call) before calls fail.
     always: ask about every answer there is, as the authors' code does, and not only where the grader cannot tell.
     max_failure_rate: `score` raises `EndpointError` when more than this share of the recent calls failed.
 
@@ -72,9 +80,12 @@ class Judge:
         max_tokens: int = 512,
         always: bool = False,
         max_failure_rate: float = 0.2,
+        patience_s: float = 120.0,
     ) -> None:
         self.model, self.base_url = model, base_url
         self.calls = self.failures = 0
+        self._patience_s = patience_s
+        self._last_reply, self._away_since = -math.inf, math.inf
         self._concurrency, self._retries, self._timeout_s = concurrency, retries, timeout_s
         self._max_tokens, self._max_failure_rate, self._always = max_tokens, max_failure_rate, always
         self._recent: deque[bool] = deque(maxlen=WINDOW)
@@ -162,8 +173,7 @@ class Judge:
         self.calls += 1
         for attempt in range(self._retries + 1):
             try:
-                async with gate:
-                    raw = await self._ask(messages, client, attempt)
+                raw = await self._wait_for(messages, client, gate, attempt)
                 value = parse_score(raw)
                 self._cache.put(key, self.model, value, raw)
                 break
@@ -180,6 +190,37 @@ class Judge:
         self.failures += value is None
         self._recent.append(value is None)
         return value
+
+    async def _wait_for(self, messages: Any, client: AsyncOpenAI, gate: asyncio.Semaphore, attempt: int) -> str:
+        """A reply, with patience while the server is away.
+
+        A call that fails again although others were answered in between is not waited for: the fault is its own.
+        """
+        import openai
+
+        failed, pause = math.inf, PAUSE_S
+        while True:
+            try:
+                async with gate:
+                    raw = await self._ask(messages, client, attempt)
+                self._last_reply, self._away_since = time.monotonic(), math.inf
+                return raw
+            except openai.APIError as error:
+                if not _is_away(error):
+                    raise
+                now = time.monotonic()
+                self._away_since = min(self._away_since, now)
+                left = self._away_since + self._patience_s - now
+                if left <= 0 or self._last_reply > failed:
+                    raise
+                failed = min(failed, now)
+                if self._away_since == now:
+                    warnings.warn(
+                        f"judge {self.model}@{self.base_url}: away ({error}); waiting for it, at most {left:g} s",
+                        stacklevel=2,
+                    )
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def _ask(self, messages: Any, client: AsyncOpenAI, attempt: int) -> str:
         response = await client.chat.completions.create(
@@ -232,6 +273,13 @@ def open_judge(address: str, cache: Path | None = None, **options: Any) -> Judge
         judge.close()
         raise
     return judge
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether an error is about the server, and not about what it was asked."""
+    import openai
+
+    return isinstance(error, openai.APIConnectionError) or getattr(error, "status_code", None) in AWAY_STATUS
 
 
 def parse_score(raw: str) -> float:

@@ -10,6 +10,8 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,15 +21,20 @@ from tqdm import tqdm
 
 from ..draw import contact_sheet, draw_boxes
 from ..engines.processor import load_processor, model_config, pixel_grid
-from ..prompt import build_prompt, family_of, model_images
-from ..records import disk_errors, read_samples, shard_paths
+from ..errors import InputError
+from ..prompt import family_of
+from ..records import Row, disk_errors, from_row, read_rows, read_samples, shard_paths
 from ..rewards import REWARDS
 from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
 from ..trace import Trace, format_trace
 from .config import fields_of, read_arguments, recipe_names, split_config
+from .data import allowed_unreadable
+from .lengths import NAMED, ruler_of
 from .stages import read_stages
 
+READ = 64
+"""Rows whose pictures are decoded side by side."""
 SHEET_TILES = 24
 BLANK = (96, 96)
 """Size of the tile of a question in words."""
@@ -36,11 +43,14 @@ Pairs = Sequence[tuple[Sample, Trace | None]]
 
 
 def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -> dict[str, Any]:
-    """Look at up to `limit` rows of a data set folder, or of the data set a config trains on.
+    """Look at a data set folder, or at the data set a config trains on: at up to `limit` rows with their rewards, and
+    at the pictures and lengths of all rows that would be trained on.
 
     target, flags: a folder, or a config file or recipe with --field value over it, in any order.
-    Returns `ready`, `problems`, `rows`, `gold_rewards` and `corrupted_rewards` (means by reward), the `contact_sheet`'s
-    path, and for a config `tokens` (real lengths of prompt and completion), `plan`, and `memory` (bytes by part).
+    Returns `ready`, `problems`, `rows`, `unreadable` (ids of rows whose pictures cannot be decoded), `gold_rewards` and
+    `corrupted_rewards` (means by reward), the `contact_sheet`'s path, and for a config `tokens` (real lengths of prompt
+    and completion), `too_long` (which prompts are, and what becomes of them; "" for none), `plan`, and `memory` (bytes
+    by part).
     Raises `InputError` for what would end the training command in one line, too.
     """
     folder, config, args = target, None, None
@@ -49,14 +59,17 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
         folder = config.data
         if config.eval_data is not None:
             read_samples(config.eval_data, 1)
-    pairs = read_samples(folder, limit)
     problems: list[str] = []
+    most = None if config is None else config.limit
+    pairs, unreadable = _decoded(folder, most, limit, problems)
     gold = _gold(pairs, problems)
     corrupted = _corrupted(pairs, problems)
-    result: dict[str, Any] = {"rows": len(pairs), "gold_rewards": gold, "corrupted_rewards": corrupted}
+    result: dict[str, Any] = {
+        "rows": len(pairs), "unreadable": unreadable, "gold_rewards": gold, "corrupted_rewards": corrupted,
+    }  # fmt: skip
     if config is not None:
-        result["tokens"] = _tokens(config.model, config.max_pixels, pairs)
-        result["plan"] = plan(args, count_rows(folder, config.limit))
+        result["tokens"], result["too_long"], kept = _tokens(config, args, problems)
+        result["plan"] = plan(args, kept)
         result["memory"] = _memory(config, args, result["tokens"], problems)
         if result["plan"]["optimizer_steps"] < 1:
             problems.append("the data set is smaller than one batch: no optimizer step would be made")
@@ -147,20 +160,52 @@ def _corrupted(pairs: Pairs, problems: list[str]) -> dict[str, dict[str, float |
     return means
 
 
-def _tokens(model: str, max_pixels: int, pairs: Pairs) -> dict[str, Any]:
-    """Real lengths, counted by the model's own processor."""
-    processor = load_processor(model, max_pixels=max_pixels)
-    grid = pixel_grid(processor) or family_of(model_config(model).model_type).grid
-    tokenizer: Any = processor.tokenizer  # type: ignore[attr-defined]
-    prompts, completions = [], []
-    for sample, trace in tqdm(pairs, desc="token lengths", unit="row"):
-        text = processor.apply_chat_template(build_prompt(sample), tokenize=False, add_generation_prompt=True)
-        images = model_images(sample, max_pixels, grid)
-        ids = processor(images=[images] if images else None, text=[text])["input_ids"]  # type: ignore[arg-type]
-        prompts.append(len(ids[0]))
-        if trace is not None:
-            completions.append(len(tokenizer(format_trace(trace))["input_ids"]))
-    return {"prompt": _spread(prompts), "completion": _spread(completions)}
+def _decoded(
+    folder: str, most: int | None, limit: int, problems: list[str]
+) -> tuple[list[tuple[Sample, Trace | None]], list[str]]:
+    """The first `limit` rows that can be decoded, and the ids of those, of all or the first `most`, that cannot."""
+    pairs: list[tuple[Sample, Trace | None]] = []
+    unreadable: list[str] = []
+    rows, total = islice(read_rows(folder), most), count_rows(folder, most)
+    with ThreadPoolExecutor() as pool, tqdm(total=total, desc="pictures", unit="row") as bar:
+        while batch := list(islice(rows, READ)):
+            for row, pair in zip(batch, pool.map(_pair, batch), strict=True):
+                if isinstance(pair, InputError):
+                    unreadable.append(row["id"])
+                    problems.append(str(pair))
+                elif len(pairs) < limit:
+                    pairs.append(pair)
+            bar.update(len(batch))
+    if len(unreadable) > (allowed := allowed_unreadable(total)):
+        problems.append(
+            f"{len(unreadable)} of {total} rows cannot be decoded: training goes on without at most {allowed}"
+        )
+    return pairs, unreadable
+
+
+def _pair(row: Row) -> tuple[Sample, Trace | None] | InputError:
+    try:
+        return from_row(row)
+    except InputError as error:
+        return error
+
+
+def _tokens(config: Any, args: Any, problems: list[str]) -> tuple[dict[str, Any], str, int]:
+    """Real lengths, what is too long, and how many rows are left to train on, as the training command finds them."""
+    processor = load_processor(config.model, max_pixels=config.max_pixels)
+    grid = pixel_grid(processor) or family_of(model_config(config.model).model_type).grid
+    ruler = ruler_of(config, args, processor, grid)
+    rows = islice(read_rows(config.data), config.limit)
+    lengths = ruler.lengths(rows, count_rows(config.data, config.limit))
+    fit = ruler.fit(lengths)
+    says = ruler.says(lengths, fit)
+    if fit.stuck or not fit.keep:
+        problems.append(says)
+    tokens = {
+        "prompt": _spread([row.prompt for row in lengths if row.prompt is not None]),
+        "completion": _spread([row.completion for row in lengths if row.completion]),
+    }
+    return tokens, says, len(fit.keep)
 
 
 def _memory(config: Any, args: Any, tokens: dict[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -177,7 +222,7 @@ def _memory(config: Any, args: Any, tokens: dict[str, Any], problems: list[str])
     found = estimate(
         model_config(config.model),
         dtype=getattr(torch, dtype),
-        prompt=tokens["prompt"]["max"],
+        prompt=tokens["prompt"]["max"] if tokens["prompt"] else 0,
         completion=getattr(args, "max_completion_length", None) or longest,
         group=generations,
         rows=rows,
@@ -253,12 +298,17 @@ def _picture(sample: Sample) -> Image.Image:
 def summary(result: dict[str, Any]) -> str:
     """The result for a terminal."""
     lines = [f"rows looked at: {result['rows']}"]
+    if unreadable := result["unreadable"]:
+        named = ", ".join(unreadable[:NAMED] + ["..."] * (len(unreadable) > NAMED))
+        lines.append(f"rows whose pictures cannot be decoded: {len(unreadable)} ({named})")
     lines += [f"  gold earns {_show(v)} of {name}" for name, v in result["gold_rewards"].items()]
     for kind, earned in result["corrupted_rewards"].items():
         lines.append(f"  {kind}: " + ", ".join(f"{name} {_show(v)}" for name, v in earned.items()))
     for part in ("tokens", "plan"):
         if part in result:
             lines.append(f"{part}: {result[part]}")
+    if result.get("too_long"):
+        lines.append(f"too long: {result['too_long']}")
     if memory := result.get("memory"):
         parts = {k: v for k, v in memory.items() if isinstance(v, int) and k not in ("parameters", "trained", "peak")}
         parts["activations"] = memory["activations"]["shared"]

@@ -1,19 +1,21 @@
 """Rows of a data set folder as TRL wants them: prompt, pictures at their final size, completion, and the `Sample`.
 
 Pictures are decoded and fitted to the vision budget on access and kept for the repeats that TRL's samplers make
-of a row. The shards are unpacked into a cache inside of the run folder, from which rows are read in any order
-without filling the memory.
+of a row. A row whose pictures cannot be decoded is replaced by the next that can. The shards are unpacked into a cache
+inside of the run folder, from which rows are read in any order without filling the memory.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ..errors import InputError, disk_full, unknown_name
+from ..errors import InputError, SifError, disk_full, unknown_name
 from ..prompt import build_prompt, model_images
 from ..records import from_row, read_rows, shard_paths
 from ..sample import Sample
@@ -22,18 +24,40 @@ from ..trace import Trace, format_trace
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from .lengths import Ruler
+
 CACHE = "cache"
 """Folder inside of the run folder; removed when the run has finished."""
 KEEP = 256
 """Rows whose decoded pictures stay in memory."""
 
 
-class _Prepare:
-    """Turns stored rows into training rows; remembers the last `KEEP`."""
+def allowed_unreadable(rows: int) -> int:
+    """Rows of a data set that a run goes on without: one in a hundred; in small sets up to ten, but one in ten at most.
 
-    def __init__(self, max_pixels: int, grid: int, target: str | None) -> None:
-        self.max_pixels, self.grid, self.target = max_pixels, grid, target
+    >>> [allowed_unreadable(rows) for rows in (6, 50, 500, 50_000)]
+    [0, 5, 10, 500]
+    """
+    return max(rows // 100, min(10, rows // 10))
+
+
+class _Prepare:
+    """Turns stored rows into training rows; remembers the last `KEEP`.
+
+    rows: all stored rows, of which the next stands in for one whose pictures cannot be decoded.
+    pixels: of some ids, a budget below `max_pixels`.
+    unreadable: ids of rows that had to be replaced.
+    """
+
+    def __init__(
+        self, rows: Dataset, max_pixels: int, grid: int, target: str | None, pixels: Mapping[str, int]
+    ) -> None:
+        self.rows, self.max_pixels, self.grid, self.target, self.pixels = rows, max_pixels, grid, target, pixels
+        self.unreadable: set[str] = set()
         self._kept: OrderedDict[str, tuple[Sample, Trace | None, list[Image.Image]]] = OrderedDict()
+
+    def __deepcopy__(self, _: Any) -> _Prepare:
+        return self  # `datasets` copies it with each view; all views count together
 
     def __call__(self, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
@@ -42,8 +66,7 @@ class _Prepare:
 
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["id"] not in self._kept:
-            sample, trace = from_row(row)
-            self._kept[row["id"]] = sample, trace, model_images(sample, self.max_pixels, self.grid)
+            self._kept[row["id"]] = self._decoded(row) or self._next(row["id"])
             if len(self._kept) > KEEP:
                 self._kept.popitem(last=False)
         sample, trace, images = self._kept[row["id"]]
@@ -52,6 +75,35 @@ class _Prepare:
         if self.target is not None:
             ready["completion"] = [{"role": "assistant", "content": _completion(self.target, sample, trace)}]
         return ready
+
+    def _decoded(self, row: dict[str, Any]) -> tuple[Sample, Trace | None, list[Image.Image]] | None:
+        """Sample, trace and pictures of a row; None, counted and told once, where they cannot be decoded."""
+        try:
+            sample, trace = from_row(row)
+            return sample, trace, model_images(sample, self.pixels.get(row["id"], self.max_pixels), self.grid)
+        except InputError as error:
+            if row["id"] in self.unreadable:
+                return None
+            self.unreadable.add(row["id"])
+            warnings.warn(f"{error}; the next row that can be decoded stands in for it", stacklevel=2)
+        if len(self.unreadable) > (allowed := allowed_unreadable(len(self.rows))):
+            raise SifError(
+                f"{len(self.unreadable)} rows with pictures that cannot be decoded, {allowed} of {len(self.rows)} may "
+                f"be ({', '.join(sorted(self.unreadable)[:5])}, ...): look at the data; `sifthinker check` finds all"
+            )
+        return None
+
+    def _next(self, sample_id: str) -> tuple[Sample, Trace | None, list[Image.Image]]:
+        """The first row after `sample_id` that can be decoded; the same at each visit."""
+        number = list(self.rows.select_columns("id")["id"]).index(sample_id)
+        later = ((number + step) % len(self.rows) for step in range(1, len(self.rows)))
+        return next(found for n in later if (found := self._decoded(self.rows[n])))
+
+
+def unreadable_rows(rows: Dataset) -> int:
+    """How many rows of `load_rows` could not be decoded so far, in this process."""
+    transform = rows.format["format_kwargs"].get("transform")
+    return len(transform.unreadable) if isinstance(transform, _Prepare) else 0
 
 
 TARGETS = ("trace", "answer")
@@ -66,14 +118,22 @@ def _completion(target: str, sample: Sample, trace: Trace | None) -> str:
 
 
 def load_rows(
-    folder: str | Path, max_pixels: int, grid: int, out: Path, target: str | None, limit: int | None = None
+    folder: str | Path,
+    max_pixels: int,
+    grid: int,
+    out: Path,
+    target: str | None,
+    limit: int | None = None,
+    ruler: Ruler | None = None,
 ) -> Dataset:
     """A data set folder as a `datasets.Dataset` whose rows hold prompt, images, sample and, for SFT, completion.
 
     out: run folder; its `cache` holds a memory-mapped copy of the shards while the run goes on.
     target: what the completion is, one of `TARGETS`; None: prompts only.
     limit: take the first so many rows.
-    Raises `InputError` when the folder holds no shards of ours, one cannot be read, or a row lacks what is taught.
+    ruler: says what becomes of rows whose prompt is too long; None: nothing is done about them.
+    Raises `InputError` when the folder holds no shards of ours, one cannot be read, a row lacks what is taught, or is
+    too long for the ruler.
     """
     from datasets import Dataset, List, disable_progress_bars
     from datasets import Image as ImageFeature
@@ -106,4 +166,12 @@ def load_rows(
     ):
         raise InputError(f"{folder}: {empty} rows have no completion to learn from; SFT needs rows with traces")
     rows = rows.cast_column("images", List(ImageFeature(decode=False)))
-    return rows.with_transform(_Prepare(max_pixels, grid, target))
+    pixels = {}
+    if ruler is not None:
+        lengths = ruler.lengths(rows, len(rows))  # type: ignore[arg-type]
+        fit = ruler.fit(lengths)
+        ruler.refuse(lengths, fit)
+        if told := ruler.says(lengths, fit):
+            warnings.warn(f"{folder}: {told}", stacklevel=2)
+        rows, pixels = rows.select(fit.keep), fit.pixels
+    return rows.with_transform(_Prepare(rows, max_pixels, grid, target, pixels))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..engines.processor import pixel_grid
+from ..engines.processor import model_config, pixel_grid, vision_ids
 from ..errors import InputError
 from ..lookup import lookup
 from ..prompt import DEFAULT_MAX_PIXELS
@@ -47,6 +47,12 @@ class GrpoConfig:
     """Pixels of one picture at most; the same as in the warm-up."""
     limit: int | None = None
     """Use the first so many rows."""
+    max_prompt_tokens: int | None = None
+    """Tokens of a prompt with its pictures at most; null: what the model's positions leave beside a completion."""
+    too_long: str = "error"
+    """What is done with longer prompts: error, drop (the row), or resize (make its pictures smaller)."""
+    dynamic_sampling: int = 0
+    """So many times at most, prompts whose completions all earn the same are replaced by others; 0: never."""
     lora: bool = True
     """Train a LoRA adapter instead of the whole model."""
     lora_r: int = 64
@@ -98,7 +104,7 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
 
     from .curriculum import CURRICULA
     from .run import build_args
-    from .trl_adapter import check_save_steps
+    from .trl_adapter import check_dynamic_sampling, check_save_steps
     from .trl_rewards import ANSWER, PROGRESS, find_rewards
 
     find_rewards(config.rewards, config.profile)
@@ -125,6 +131,10 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
     weights = args.reward_weights
     if weights is not None and len(weights) != len(config.rewards):
         raise InputError(f"reward_weights: {len(weights)} weights for {len(config.rewards)} rewards; give one for each")
+    if config.dynamic_sampling < 0:
+        raise InputError(f"dynamic_sampling {config.dynamic_sampling}: expected a number of rounds, 0 for none")
+    if config.dynamic_sampling:
+        check_dynamic_sampling(args)
     check_save_steps(args)
     if PROGRESS in config.rewards and args.max_steps < 0 and args.num_train_epochs < 2:
         warnings.warn(
@@ -144,8 +154,10 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
 
     from .config import trl_refusals
     from .data import load_rows
+    from .lengths import ruler_of
     from .progress import ProgressStore
     from .run import (
+        Finite,
         Health,
         LogHistory,
         early_stop,
@@ -156,7 +168,6 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
         open_processor,
         record_of,
         run,
-        vision_ids,
     )
     from .sheets import Sheets
     from .trl_adapter import SifGRPOTrainer
@@ -166,10 +177,13 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     out, given = Path(config.out), to_dict(config, trl)
     checkpoint = find_start(out, given, config)
     processor, family = open_processor(config.model, config.max_pixels)
-    banned = vision_ids(processor, family)
-    args.generation_kwargs = {"suppress_tokens": banned, **(args.generation_kwargs or {})}
+    banned = vision_ids(processor, model_config(config.model))
+    theirs = args.generation_kwargs or {}
+    never = {*banned, *(theirs.get("suppress_tokens") or ())}
+    args.generation_kwargs = {**theirs, "suppress_tokens": sorted(never)}
     grid = pixel_grid(processor) or family.grid
-    rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit)
+    ruler = ruler_of(config, args, processor, grid)
+    rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit, ruler=ruler)
     curriculum = None if config.curriculum == "none" else _curriculum(config.curriculum, rows, args)
     held = open_held_out(config, grid, args.max_completion_length, banned, rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
@@ -195,12 +209,13 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
                 train_dataset=rows,
                 processing_class=processor,
                 peft_config=adapter,
-                callbacks=[LogHistory(out), Health(out, checkpoint), sheets, *early_stop(config.patience)],
+                callbacks=[LogHistory(out), Finite(), Health(out, checkpoint), sheets, *early_stop(config.patience)],
                 held_out=held,
                 store=store,
                 rewards=config.rewards,
                 prefix_sharing=config.prefix_sharing,
                 curriculum=curriculum,
+                dynamic_sampling=config.dynamic_sampling,
                 record=record,
             )
         return run(trainer, out, record, checkpoint)

@@ -29,7 +29,7 @@ from transformers.trainer_callback import TrainerState
 
 from ..engines.processor import load_model, load_processor, model_config
 from ..engines.stamp import compare_stamp, write_stamp
-from ..errors import InputError, SifError
+from ..errors import InputError, SifError, disk_full
 from ..metrics import HEADLINE, LOWER_IS_BETTER
 from ..prompt import Family, family_of, prompt_hash
 from ..provenance import provenance
@@ -187,13 +187,25 @@ def _plain(value: Any) -> bool:
 
 
 def run(trainer: Any, out: Path, record: dict[str, Any], checkpoint: Path | None) -> dict[str, float]:
-    """Train from `checkpoint` or from the start, save the model to `out`, and return TRL's last metrics."""
+    """Train from `checkpoint` or from the start, save the model to `out`, and return TRL's last metrics.
+
+    Raises `InputError` when the disk is full.
+    """
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     atomic_write(out / RECORD, json.dumps(record, indent=2))
     _cut_log(out / LOG, checkpoint)
-    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model(str(out))
+    try:
+        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model(str(out))
+    except Exception as error:
+        if not disk_full(error):
+            raise
+        last = find_checkpoint(out)
+        raise InputError(
+            f"{out}: disk full at step {trainer.state.global_step}; free some space, or set save_total_limit, and give "
+            f"--resume to go on from {last.name if last else 'the start: no checkpoint is complete yet'}"
+        ) from error
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         shutil.rmtree(out / CACHE, ignore_errors=True)
@@ -248,8 +260,32 @@ class LogHistory(TrainerCallback):
                 file.write(json.dumps({"step": state.global_step, **logs}, default=float) + "\n")
 
 
+class Finite(TrainerCallback):
+    """Ends a run whose loss is no number before the next checkpoint is written."""
+
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+        """Let the trainer log before it saves: the loss since the last log is looked at first."""
+        control.should_log = control.should_log or control.should_save
+
+    def on_log(
+        self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Raises `SifError` for a loss or a gradient that is not finite."""
+        for name in ("loss", "grad_norm"):
+            if isinstance(value := (logs or {}).get(name), (int, float)) and not math.isfinite(value):
+                raise not_finite(state.global_step, f"{name} is {value}")
+
+
+def not_finite(step: int, what: str) -> SifError:
+    """The end of a run in which something is no number."""
+    return SifError(
+        f"step {step}: {what}, and to train on would ruin the weights. Go on from the last checkpoint with a lower "
+        "learning_rate or max_grad_norm"
+    )
+
+
 class Health(TrainerCallback):
-    """Looks at every logged row, says what is wrong, and ends a run whose loss is no number."""
+    """Looks at every logged row and says what is wrong."""
 
     def __init__(self, out: Path, checkpoint: Path | None) -> None:
         """checkpoint: that the run goes on from; alarms after it will be raised again, if they must."""
@@ -263,16 +299,10 @@ class Health(TrainerCallback):
     def on_log(
         self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any] | None = None, **_: Any
     ) -> None:
-        """Raise what has begun to hold. Raises `SifError` for a loss or a gradient that is not finite."""
+        """Raise what has begun to hold."""
         if not logs or not state.is_world_process_zero:
             return
         self.rows.append({"step": state.global_step, **logs})
-        for name in ("loss", "grad_norm"):
-            if isinstance(value := logs.get(name), (int, float)) and not math.isfinite(value):
-                raise SifError(
-                    f"step {state.global_step}: {name} is {value}, and to train on would ruin the weights. Go on from "
-                    "the last checkpoint with a lower learning_rate or max_grad_norm"
-                )
         now = alarms_of(self.rows)
         for alarm in now:
             if alarm.name not in self.holding:
@@ -338,9 +368,3 @@ def open_model(model: str, dtype: str, freeze_vision: bool) -> PreTrainedModel:
             if name in names:
                 parameter.requires_grad_(False)
     return loaded
-
-
-def vision_ids(processor: Any, family: Family) -> list[int]:
-    """Ids of the tokens that a model must never sample."""
-    vocabulary = processor.tokenizer.get_vocab()
-    return sorted(vocabulary[token] for token in family.vision_tokens if token in vocabulary)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..engines.processor import pixel_grid
+from ..engines.processor import model_config, pixel_grid, vision_ids
+from ..errors import InputError
 from ..prompt import DEFAULT_MAX_PIXELS
 from .config import read_arguments, split_config, to_dict
 
@@ -32,6 +33,10 @@ class SftConfig:
     """Pixels of one picture at most."""
     limit: int | None = None
     """Use the first so many rows."""
+    max_prompt_tokens: int | None = None
+    """Tokens of a prompt with its pictures at most; null: what the model's positions leave beside the completion."""
+    too_long: str = "error"
+    """What is done with longer prompts: error, drop (the row), or resize (make its pictures smaller)."""
     lora: bool = True
     """Train a LoRA adapter instead of the whole model."""
     lora_r: int = 8
@@ -80,7 +85,11 @@ def trl_args(config: SftConfig, trl: dict[str, Any]) -> Any:
         "output_dir": config.out,
         "max_length": None,  # TRL's default of 1024 would cut prompts inside of image tokens
         "remove_unused_columns": False,
+        # A loss that is no number must be seen, not averaged away.
+        "logging_nan_inf_filter": False,
     }
+    if trl.get("max_length") is not None:
+        raise InputError("max_length: it would cut rows inside of their pictures; give max_prompt_tokens and too_long")
     return build_args(SFTConfig, {**defaults, **trl}, config)
 
 
@@ -94,7 +103,9 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
 
     from .config import trl_refusals
     from .data import load_rows
+    from .lengths import ruler_of
     from .run import (
+        Finite,
         LogHistory,
         early_stop,
         find_start,
@@ -104,7 +115,6 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
         open_processor,
         record_of,
         run,
-        vision_ids,
     )
     from .trl_adapter import SifSFTTrainer
 
@@ -113,8 +123,9 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     checkpoint = find_start(out, given, config)
     processor, family = open_processor(config.model, config.max_pixels)
     grid = pixel_grid(processor) or family.grid
-    rows = load_rows(config.data, config.max_pixels, grid, out, target=config.target, limit=config.limit)
-    held = open_held_out(config, grid, config.eval_tokens, vision_ids(processor, family), rows)
+    ruler = ruler_of(config, args, processor, grid)
+    rows = load_rows(config.data, config.max_pixels, grid, out, config.target, config.limit, ruler)
+    held = open_held_out(config, grid, config.eval_tokens, vision_ids(processor, model_config(config.model)), rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
     model = open_model(config.model, config.dtype, config.freeze_vision)
     adapter = (
@@ -130,7 +141,7 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
             train_dataset=rows,
             processing_class=processor,
             peft_config=adapter,
-            callbacks=[LogHistory(out), *early_stop(config.patience)],
+            callbacks=[LogHistory(out), Finite(), *early_stop(config.patience)],
             held_out=held,
             record=record,
         )

@@ -13,6 +13,8 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +33,13 @@ from ..errors import InputError
 from ..rewards.focus import area_hiou
 from .attention import prepare, why_not
 from .curriculum import Curriculum
+from .data import unreadable_rows
+from .dynamic import draw, places, tied
 from .evaluation import Evaluates, aside
 from .progress import ProgressStore
 from .prompts import Prompts, image_model, unique_prompts
 from .rollout import complete, unknown_fields
-from .run import sign
+from .run import not_finite, sign
 from .shared_prefix import log_probs
 from .trl_rewards import ANSWER, PROGRESS, read_replies
 from .vllm import check_agreement, collapsed
@@ -61,6 +65,16 @@ def check_save_steps(args: GRPOConfig) -> None:
         raise InputError(
             f"{name} {every:g} falls inside of a generation window of {steps} optimizer steps: "
             f"give a multiple of {steps}"
+        )
+
+
+def check_dynamic_sampling(args: GRPOConfig) -> None:
+    """Refuse groups that are spread over processes, each of which replaces its own."""
+    rows = args.per_device_train_batch_size * args.steps_per_generation  # type: ignore[operator]
+    if args.world_size > 1 and rows % args.num_generations:  # type: ignore[operator]
+        raise InputError(
+            f"dynamic_sampling: a process generates {rows} completions at a time, which are no whole groups of "
+            f"{args.num_generations}: raise per_device_train_batch_size or steps_per_generation"
         )
 
 
@@ -132,6 +146,12 @@ class _OurFolders:
         if self.args.should_save:  # type: ignore[attr-defined]
             sign(Path(output_dir or self.args.output_dir), self.record)  # type: ignore[attr-defined]
 
+    def log(self, logs: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """TRL's, with the count of rows that could not be decoded."""
+        if unreadable := unreadable_rows(self.train_dataset):  # type: ignore[attr-defined]
+            logs["unreadable_rows"] = unreadable
+        super().log(logs, *args, **kwargs)  # type: ignore[misc]
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """No card by TRL, which would name a data set and a base that it does not know; `_save` writes ours."""
 
@@ -153,10 +173,22 @@ class SifSFTTrainer(_OurFolders, Evaluates, SFTTrainer):
     """TRL's trainer with our folders and evaluations."""
 
 
+@dataclass(frozen=True)
+class _Rolled:
+    """A row of a generation batch with its completion, as TRL's `_generate` returns it."""
+
+    row: dict[str, Any]
+    prompt: list[int]
+    tokens: list[int]
+    completion: Any
+    logps: list[float] | None
+
+
 class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
     """TRL's trainer with each prompt once, plus the progress store, and the first-box metric that tells hacking.
 
     prefix_sharing: "on", "off", or "auto": where the first batch gives what TRL's own rows give.
+    dynamic_sampling: rounds in which groups without spread are replaced; see `dynamic`.
     """
 
     args: GRPOConfig  # type: ignore[assignment]
@@ -164,10 +196,16 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
     _tokenizer: Any
 
     def __init__(
-        self, *args: Any, store: ProgressStore, rewards: Sequence[str], prefix_sharing: str = "auto",
-        curriculum: Curriculum | None = None, **kwargs: Any
-    ) -> None:  # fmt: skip
-        self.store, self.curriculum = store, curriculum
+        self,
+        *args: Any,
+        store: ProgressStore,
+        rewards: Sequence[str],
+        prefix_sharing: str = "auto",
+        curriculum: Curriculum | None = None,
+        dynamic_sampling: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self.store, self.curriculum, self.dynamic_sampling = store, curriculum, dynamic_sampling
         # The full names: a user's `module:answer` is called answer by TRL as well.
         self.columns = list(rewards)
         super().__init__(*args, **kwargs)
@@ -188,10 +226,22 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         self._prompts: dict[str, Prompts] = {}
         self._rows: torch.Tensor | None = None
         self._inputs: list[dict[str, Any]] = []
+        # What dynamic sampling has generated and scored; TRL is given it in place of new completions.
+        self._held: tuple[list[_Rolled], torch.Tensor] | None = None
+        # Ids and accuracies of all rows that were scored for the current generation batch.
+        self._visits: list[tuple[str, float]] = []
+        if dynamic_sampling and reason:
+            raise InputError(f"dynamic_sampling: {dynamic_sampling}, but this model cannot: {reason}; set it to 0")
 
     def window(self) -> int:
         """The current generation window, which names a visit in the progress store."""
         return generation_window(self.state.global_step, self.args)
+
+    @property
+    def _group(self) -> int:
+        """Completions of a prompt in training."""
+        assert self.num_generations is not None  # TRL has a default
+        return self.num_generations
 
     @property
     def _mode(self) -> str:
@@ -211,14 +261,71 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         return self._buffered_inputs[self._step % steps]
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
+        # The log, where a loss that is no number ends the run, may be many steps away.
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
+            raise not_finite(self.state.global_step, "a weight is no number")
         if not self.once:
             return super()._generate_and_score_completions(inputs)
+        if self.dynamic_sampling and self._mode == "train":
+            self._held = self._with_spread(inputs)
+            inputs = [rolled.row for rolled in self._held[0]]
         self._inputs = inputs
-        # Without `images`, TRL has no pictures to repeat.
-        output = super()._generate_and_score_completions(
-            [{k: v for k, v in row.items() if k != "images"} for row in inputs]
-        )
+        output = super()._generate_and_score_completions(_without_pictures(inputs))
+        self._held = None
         return {**output, "rows": self._prompts[self._mode].rows}
+
+    def _generate(self, prompts: Any) -> Any:
+        if self._held is None:
+            return super()._generate(prompts)
+        rolled = self._held[0]
+        self._tokenize_prompts(prompts)
+        logps = None if rolled[0].logps is None else [one.logps for one in rolled]
+        tokens, completions = [one.tokens for one in rolled], [one.completion for one in rolled]
+        return [one.prompt for one in rolled], tokens, None, completions, logps, {}, None, []
+
+    def _roll(self, inputs: list[dict[str, Any]]) -> tuple[list[_Rolled], torch.Tensor]:
+        """Completions of some rows, and their rewards by process, group, completion and function."""
+        self._inputs = inputs
+        prompts = [row["prompt"] for row in inputs]
+        ids, tokens, _, completions, logps, *_ = super()._generate(prompts)
+        rewards = self._score(_without_pictures(inputs), prompts, completions, tokens)
+        rows = zip(inputs, ids, tokens, completions, logps or [None] * len(inputs), strict=True)
+        by_process = rewards.view(self.accelerator.num_processes, -1, rewards.shape[-1])
+        return [_Rolled(*row) for row in rows], by_process.unflatten(1, (-1, self._group))
+
+    def _with_spread(self, inputs: list[dict[str, Any]]) -> tuple[list[_Rolled], torch.Tensor]:
+        """A generation batch whose groups without spread were replaced, with its rewards, as far as rounds go.
+
+        Every process generates as many new groups as the one that needs most, so that all take part in each step.
+        """
+        size, processes, me = self._group, self.accelerator.num_processes, self.accelerator.process_index
+        weights = self.reward_weights.to(self.accelerator.device)
+        rolled, rewards = self._roll(inputs)
+        groups, extra, begun = _chunks(rolled, size), 0, tied(rewards, weights)
+        used = set(gather_object([row["sample"].id for row in inputs]))
+        ids = list(self.train_dataset.with_format(None).select_columns("id")["id"])  # type: ignore[union-attr]
+        fresh = draw(ids, used, self.args.seed, self.window())
+        for _ in range(self.dynamic_sampling):
+            ties = tied(rewards, weights)
+            needed = int(ties.sum(dim=1).max())
+            numbers = list(islice(fresh, needed * processes))
+            needed = len(numbers) // processes
+            if not needed:
+                break
+            mine = [self.train_dataset[n] for n in numbers[me * needed : (me + 1) * needed]]  # type: ignore[index]
+            new, earned = self._roll([row for row in mine for _ in range(size)])
+            new_groups = _chunks(new, size)
+            extra += len(new) * processes
+            for process, place, number in places(ties, tied(earned, weights)):
+                rewards[process, place] = earned[process, number]
+                if process == me:
+                    groups[place] = new_groups[number]
+        left = tied(rewards, weights)
+        metrics = self._metrics["train"]
+        metrics["dynamic_sampling/refilled"].append((begun & ~left).float().mean().item())
+        metrics["dynamic_sampling/left"].append(left.float().mean().item())
+        metrics["dynamic_sampling/extra_rollouts"].append(extra)
+        return [one for group in groups for one in group], rewards.flatten(0, 2)
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
         if not self.once:
@@ -244,8 +351,13 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             return super()._generate_single_turn(prompt_ids, images, fields, group, *more)
         if self.use_vllm:
             return self._ask_vllm(prompt_ids, group)
-        with self._whole_model() as model:
-            return complete(model, self._prompts[self._mode], self.generation_config), None
+        try:
+            with self._whole_model() as model:
+                return complete(model, self._prompts[self._mode], self.generation_config), None
+        except RuntimeError as error:
+            if "probability tensor" not in str(error):
+                raise
+            raise not_finite(self.state.global_step, "the model's scores are no numbers") from error
 
     @contextmanager
     def _whole_model(self) -> Iterator[Any]:
@@ -346,9 +458,11 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         return EpochOrder(sampler, lambda: int((self.state.epoch or 0) + 1e-6), self.curriculum)
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
-        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if self._held is None:
+            rewards = self._score(inputs, prompts, completions, completion_ids_list)
+        else:
+            rewards = self._held[1]
         samples = [row["sample"] for row in inputs]
-        mode = "train" if self.model.training else "eval"
         first = [
             0.0 if trace.first_focus is None else area_hiou(trace.first_focus, sample)
             for trace, sample in zip(read_replies(completions, samples), samples, strict=True)
@@ -356,17 +470,24 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         ]
         if first:
             # Focus that rises while this falls is hacking: beginning badly on purpose.
-            self._metrics[mode]["first_box_hiou"].append(sum(first) / len(first))
+            self._metrics[self._mode]["first_box_hiou"].append(sum(first) / len(first))
+        if self.curriculum is not None and self._visits:
+            self.curriculum.update([i for i, _ in self._visits], [accuracy for _, accuracy in self._visits])
+        self._visits = []
+        return rewards
+
+    def _score(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+        """TRL's gathered rewards, whole groups without what was not judged; in training they are stored as a visit."""
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if ANSWER in self.columns:
             # `rewards` is gathered, so every rank sees all rows, clears the same ones and writes the same entries.
-            ids = gather_object([s.id for s in samples])
+            ids = gather_object([row["sample"].id for row in inputs])
             judged = [c for c in (ANSWER, PROGRESS) if c in self.columns]
             clear_groups(rewards, ids, [self.columns.index(c) for c in judged])
-            if mode == "train":
+            if self._mode == "train":
                 accuracies = rewards[:, self.columns.index(ANSWER)].tolist()
                 self.store.update(ids, accuracies, self.window())
-                if self.curriculum is not None:
-                    self.curriculum.update(ids, accuracies)
+                self._visits += zip(ids, accuracies, strict=True)
         return rewards
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -385,3 +506,12 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             self.store.load(checkpoint)
             if self.curriculum is not None:
                 self.curriculum.load(checkpoint)
+
+
+def _without_pictures(inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of which TRL has no pictures to repeat."""
+    return [{k: v for k, v in row.items() if k != "images"} for row in inputs]
+
+
+def _chunks(rows: list[_Rolled], size: int) -> list[list[_Rolled]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -7,11 +7,12 @@ and score it against its `Sample`.
 from __future__ import annotations
 
 import inspect
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, SifError
 from ..lookup import lookup
 from ..rewards import RELEASED, REWARDS, Reward
 from ..rewards.progress import bonus
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 TrlReward = Callable[..., Any]
 PROFILES = {"ours": REWARDS, "released": RELEASED}
 ANSWER, PROGRESS = "answer", "progress"
+JUDGE_FAILURES = "judge_failures"
+"""Logged: the part of the completions whose group the judge left without a score."""
 
 
 def read_replies(completions: Sequence[list[dict[str, str]]], samples: Sequence[Sample]) -> list[Trace]:
@@ -80,14 +83,26 @@ def find_rewards(names: Sequence[str], profile: str) -> dict[str, Reward]:
 def _plain(function: Reward) -> TrlReward:
     def reward(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
         traces = read_replies(completions, sample)
-        return [function(trace, s) for trace, s in zip(traces, sample, strict=True)]
+        return [_number(reward.__name__, function(trace, s), s) for trace, s in zip(traces, sample, strict=True)]
 
     return reward
 
 
+def _number(name: str, value: float | None, sample: Sample) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise SifError(f"reward {name}: {value} for sample {sample.id}; expected a number, or None for no judgement")
+    return value
+
+
 def _judged(judge: Judge) -> TrlReward:
-    async def reward(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
-        return await judge.score(read_replies(completions, sample), sample)
+    async def reward(
+        completions: Any, sample: Sequence[Sample], log_metric: Callable[[str, float], None], **_: Any
+    ) -> list[float | None]:
+        scores = await judge.score(read_replies(completions, sample), sample)
+        for score, s in zip(scores, sample, strict=True):
+            if s.answer.strip():
+                log_metric(JUDGE_FAILURES, float(score is None))
+        return scores
 
     return reward
 
@@ -99,11 +114,11 @@ def _progress(scorer: TrlReward, store: ProgressStore, window: Callable[[], int]
             None if a is None else bonus(a, store.previous(s.id, now)) for a, s in zip(accuracies, samples, strict=True)
         ]
 
-    def reward(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
-        return bonuses(scorer(completions, sample), sample)
+    def reward(completions: Any, sample: Sequence[Sample], **more: Any) -> list[float | None]:
+        return bonuses(scorer(completions, sample, **more), sample)
 
-    async def judged(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
-        return bonuses(await scorer(completions, sample), sample)
+    async def judged(completions: Any, sample: Sequence[Sample], **more: Any) -> list[float | None]:
+        return bonuses(await scorer(completions, sample, **more), sample)
 
     return judged if inspect.iscoroutinefunction(scorer) else reward
 
