@@ -346,11 +346,15 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         self._prompts[self._mode], self._rows = made, made.rows
         return [ids[n] for n in rows], None, {}
 
-    def _generate_single_turn(self, prompt_ids: Any, images: Any, fields: Any, group: int, *more: Any) -> Any:
+    def _generate_single_turn(
+        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: int, has_tool_images: bool = False
+    ) -> Any:
         if not self.once:
-            return super()._generate_single_turn(prompt_ids, images, fields, group, *more)
+            return super()._generate_single_turn(
+                prompt_ids, images, multimodal_fields, num_generations, has_tool_images
+            )
         if self.use_vllm:
-            return self._ask_vllm(prompt_ids, group)
+            return self._ask_vllm(prompt_ids, num_generations)
         try:
             with self._whole_model() as model:
                 return complete(model, self._prompts[self._mode], self.generation_config), None
