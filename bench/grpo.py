@@ -35,20 +35,21 @@ from trl import GRPOConfig, GRPOTrainer
 from sifthinker.engines.processor import load_model, load_processor
 from sifthinker.sample import Sample
 from sifthinker.training.progress import ProgressStore
+from sifthinker.training.prompts import image_model
 from sifthinker.training.tiny import TinyConfig, build_tiny
 from sifthinker.training.trl_adapter import SifGRPOTrainer
 
 RESULTS = Path(__file__).parent / "results" / "grpo.json"
-PATCH, CELLS, PICTURES, TEXT = 8, 18, 2, 150
-"""Patches of 8 pixels, 18 x 18 visual tokens a picture, two pictures, tokens of text in all."""
+CELLS, PICTURES, TEXT, PATCH = 18, 2, 150, 8
+"""18 x 18 visual tokens a picture, two pictures, tokens of text in all; patches of 8 pixels here."""
 
 
 def length_of(completions: Any, **_: Any) -> list[float]:
     return [float(len(c[0]["content"]) % 7) for c in completions]
 
 
-def make_rows(groups: int, group: int) -> list[dict[str, Any]]:
-    rng, side = np.random.default_rng(0), 2 * PATCH * CELLS
+def make_rows(groups: int, group: int, patch: int) -> list[dict[str, Any]]:
+    rng, side = np.random.default_rng(0), 2 * patch * CELLS
     rows = []
     for n in range(groups):
         images = [Image.fromarray(rng.integers(0, 255, (side, side, 3), np.uint8)) for _ in range(PICTURES)]
@@ -65,37 +66,42 @@ def make_rows(groups: int, group: int) -> list[dict[str, Any]]:
     return rows
 
 
-def make_trainer(kind: type, model: Path, rows: int, options: argparse.Namespace, out: str) -> Any:
+def clock() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def make_trainer(
+    kind: type, policy: Any, processor: Any, rows: int, options: argparse.Namespace, out: str, **settings: Any
+) -> Any:
+    """A trainer of ours or TRL's. settings: fields of `GRPOConfig`, and `peft_config`."""
+    adapter = settings.pop("peft_config", None)
     args = GRPOConfig(
-        output_dir=out, use_cpu=True, bf16=False, report_to="none", remove_unused_columns=False, beta=0.04,
-        per_device_train_batch_size=rows, num_generations=options.group, max_completion_length=options.completion,
-        learning_rate=1e-5, gradient_checkpointing=options.checkpointing, seed=0,
+        output_dir=out, report_to="none", remove_unused_columns=False, beta=0.04, per_device_train_batch_size=rows,
+        num_generations=options.group, max_completion_length=options.completion, learning_rate=1e-5,
+        gradient_checkpointing=options.checkpointing, seed=0, **settings,
     )  # fmt: skip
     ours = (
         {"store": ProgressStore(), "rewards": ["length_of"], "record": {}, "prefix_sharing": "on"}
         if kind is SifGRPOTrainer
         else {}
     )
-    policy = load_model(model, dtype="float32", trainable=True)
     for name, parameter in policy.named_parameters():
         parameter.requires_grad_("visual" not in name)
     trainer = kind(
         model=policy, args=args, reward_funcs=[length_of], train_dataset=Dataset.from_list([{"prompt": "x"}] * rows),
-        processing_class=load_processor(model), **ours,
+        processing_class=processor, peft_config=adapter, **ours,
     )  # fmt: skip
     trainer.create_optimizer()
     trainer.current_gradient_accumulation_steps = 1
     # Nothing ends early, so both draw as many tokens.
-    trainer.eos_token_ids = [trainer.model.config.vision_start_token_id]
-    trainer.generation_config.eos_token_id = [trainer.model.config.vision_start_token_id]
-    trainer.generation_config.suppress_tokens = [
-        trainer.model.config.vision_start_token_id,
-        trainer.model.config.image_token_id,
-    ]
+    trainer.eos_token_ids = [policy.config.vision_start_token_id]
+    trainer.generation_config.eos_token_id = [policy.config.vision_start_token_id]
+    trainer.generation_config.suppress_tokens = [policy.config.vision_start_token_id, policy.config.image_token_id]
     trainer.encoded = 0
-    tower = policy.model.visual
     hook = lambda module, args, kwargs, out: setattr(trainer, "encoded", trainer.encoded + len(kwargs["grid_thw"]))  # noqa: E731
-    tower.register_forward_hook(hook, with_kwargs=True)
+    image_model(policy).visual.register_forward_hook(hook, with_kwargs=True)
     if trainer.ref_model is not None:
         trainer.ref_model.model.visual.register_forward_hook(hook, with_kwargs=True)
     return trainer
@@ -109,29 +115,29 @@ def one_step(trainer: Any, rows: list[dict[str, Any]], completions: list[list[in
     sample, logps = type(trainer)._generate_single_turn, type(trainer)._get_per_token_logps_and_entropies
 
     def rollout(*args: Any, **more: Any) -> Any:
-        start = time.perf_counter()
+        start = clock()
         drawn, _ = sample(trainer, *args, **more)
-        found["rollout"] = time.perf_counter() - start
+        found["rollout"] = clock() - start
         found["drawn"] = sum(map(len, drawn))
         return completions, None
 
     def scored(*args: Any, **more: Any) -> Any:
-        start = time.perf_counter()
+        start = clock()
         made = logps(trainer, *args, **more)
         if made[0].requires_grad:
             found["logps"] = made[0].detach()
         else:
-            found["reference"] = time.perf_counter() - start
+            found["reference"] = clock() - start
         return made
 
     trainer._generate_single_turn, trainer._get_per_token_logps_and_entropies = rollout, scored
     batch = trainer._generate_and_score_completions(rows)
-    start = time.perf_counter()
+    start = clock()
     trainer.compute_loss(trainer.model, batch).backward()
     found["grads"] = {n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None}
     trainer.optimizer.step()
     trainer.optimizer.zero_grad()
-    found["update"] = found["reference"] + time.perf_counter() - start
+    found["update"] = found["reference"] + clock() - start
     found["encoded"] = trainer.encoded
     return found
 
@@ -156,9 +162,18 @@ def main() -> None:
             vision_layers=options.layers, patch=PATCH,
         )  # fmt: skip
         model = build_tiny(Path(folder) / "model", ["0 1 2 3 4 5 6 7 8 9 and"], config)
-        rows = make_rows(options.prompts, options.group)
+        rows = make_rows(options.prompts, options.group, PATCH)
         trainers = {
-            name: make_trainer(kind, model, count, options, folder)
+            name: make_trainer(
+                kind,
+                load_model(model, dtype="float32", trainable=True),
+                load_processor(model),
+                count,
+                options,
+                folder,
+                use_cpu=True,
+                bf16=False,
+            )
             for name, kind in (("stock", GRPOTrainer), ("ours", SifGRPOTrainer))
         }
         times: dict[str, dict[str, list[float]]] = {name: {"rollout": [], "update": []} for name in trainers}
