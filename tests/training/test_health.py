@@ -52,7 +52,7 @@ RISE_AND_FALL = np.concatenate([np.linspace(0.1, 0.5, WINDOW), np.linspace(0.5, 
 BAD = {
     "no spread": with_("frac_reward_zero_std", 0.95),
     "constant reward: form": [{**row, "rewards/form/std": 0.0} for row in with_("rewards/form/mean", 0.0)],
-    "constant reward: focus": with_("rewards/focus/mean", 0.995),
+    "constant reward: focus": [{**row, "rewards/focus/std": 0.05} for row in with_("rewards/focus/mean", 0.995)],
     "shorter": with_("completions/mean_length", np.linspace(200, 10, STEPS)),
     "cut off": with_("completions/clipped_ratio", 0.7),
     "hacking: focus": with_("first_box_hiou", np.linspace(0.4, 0.1, STEPS) + 0.01 * np.sin(np.arange(STEPS))),
@@ -69,6 +69,10 @@ def test_a_healthy_run_raises_nothing() -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_each_fault_raises_its_alarm_and_no_other(name: str) -> None:
     assert [alarm.name for alarm in alarms_of(BAD[name])] == [name]
+
+
+def test_a_reward_beyond_one_is_not_earned_in_full() -> None:
+    assert alarms_of([{**row, "rewards/focus/std": 0.6} for row in with_("rewards/focus/mean", 1.35)]) == []
 
 
 def test_first_areas_that_get_worse_after_they_got_better() -> None:

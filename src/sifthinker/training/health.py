@@ -19,7 +19,8 @@ WINDOW = 20
 """Logged rows that a rule looks back on."""
 NO_SPREAD = 0.8
 """Part of the groups whose completions all earn the same."""
-SATURATED = 0.99
+SATURATED, SATURATED_SPREAD = 0.99, 0.1
+"""A reward is earned in full at such a mean, if completions do not differ: some rewards go beyond 1."""
 SHORTER = 0.5
 """Completions have collapsed when their mean length is this part of what it was."""
 CLIPPED = 0.5
@@ -95,7 +96,7 @@ def _constant(rows: Sequence[Row]) -> Iterator[Found]:
             continue
         if max(means) - min(means) < 1e-9 and max(spread, default=0.0) < 1e-9:
             yield name, f"every completion of the last {WINDOW} logged steps earned {means[-1]:.3g} of it"
-        elif statistics.fmean(means) >= SATURATED:
+        elif statistics.fmean(means) >= SATURATED and statistics.fmean(spread or [0.0]) <= SATURATED_SPREAD:
             yield name, f"completions earned {statistics.fmean(means):.3f} of it on average"
 
 
