@@ -62,8 +62,9 @@ def begin_wrongly(gold: Path, folder: Path, part: float, seed: int, first: int |
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     with ShardWriter(folder) as writer:
-        for row in read_rows(gold) if first is None else list(islice(read_rows(gold), first)) * TIMES:
-            sample, trace = from_row(row)
+        rows = read_rows(gold) if first is None else list(islice(read_rows(gold), first)) * TIMES
+        for number, row in enumerate(rows):
+            sample, trace = from_row({**row, "id": f"{row['id']}-{number}"})  # training tells rows apart by their ids
             assert trace is not None, sample.id
             wrong = CORRUPTIONS["bad_first_box"].apply(trace, sample, rng) if rng.random() < part else None
             writer.add(to_row(sample, parse_reply(wrong, sample) if wrong else trace, row["source"], row["annotator"]))
