@@ -9,6 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from sifthinker.engines.processor import load_model
+from sifthinker.training.attention import Branches
 from sifthinker.training.memory import estimate, per_token, saved_bytes, skeleton, step_tokens
 from sifthinker.training.run import lora_config
 from tests.tiny_models import save_tiny_qwen
@@ -55,10 +56,11 @@ def test_adapters_are_counted(folder: Path) -> None:
 
 def test_the_cache_is_exact(folder: Path) -> None:
     model = load_model(folder, dtype="float32")
-    cache = model.model.language_model(
-        inputs_embeds=torch.zeros((16, 60, 16)), past_key_values=DynamicCache(), use_cache=True
+    prompts = model.model.language_model(
+        inputs_embeds=torch.zeros((4, 40, 16)), past_key_values=DynamicCache(), use_cache=True
     ).past_key_values
-    kept = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    cache = Branches(prompts, torch.zeros((4, 40), dtype=torch.bool), group=4, room=20)
+    kept = sum(layer.shared_keys.nbytes + layer.shared_values.nbytes + layer.room.nbytes for layer in cache.layers)
     assert estimate(model.config, **arguments())["kv_cache"] == kept
 
 

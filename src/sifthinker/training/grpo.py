@@ -156,6 +156,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     from .data import load_rows
     from .lengths import ruler_of
     from .progress import ProgressStore
+    from .rollout import without
     from .run import (
         Finite,
         Health,
@@ -178,9 +179,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     checkpoint = find_start(out, given, config)
     processor, family = open_processor(config.model, config.max_pixels)
     banned = vision_ids(processor, model_config(config.model))
-    theirs = args.generation_kwargs or {}
-    never = {*banned, *(theirs.get("suppress_tokens") or ())}
-    args.generation_kwargs = {**theirs, "suppress_tokens": sorted(never)}
+    args.generation_kwargs = without(banned, args.generation_kwargs or {}, args.use_vllm)
     grid = pixel_grid(processor) or family.grid
     ruler = ruler_of(config, args, processor, grid)
     rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit, ruler=ruler)

@@ -140,10 +140,13 @@ def estimate(
     activations = {}
     for name, shared in (("shared", True), ("unshared", False)):
         tokens = step_tokens(prompt, completion, group, rows, shared)
-        row = tokens // max(rows // group, 1) if shared else prompt + completion
         kept = tokens * (rest + (width * size * layers + layer if checkpointing else layer * layers))
-        activations[name] = int(kept + row * row * (tokens // row))  # the mask is one byte a pair
-    cache = 2 * layers * text.num_key_value_heads * head_dim * size * window_rows * (prompt + completion)
+        # Shared: each completion has the prompt's keys and values beside its own. Else a mask of one byte a pair.
+        keys = 2 * rows * prompt * text.num_attention_heads * head_dim * size
+        beside = keys * (1 if checkpointing else layers) if shared else rows * (prompt + completion) ** 2
+        activations[name] = int(kept + beside)
+    read = max(window_rows // group, 1) * prompt + window_rows * completion
+    cache = 2 * layers * text.num_key_value_heads * head_dim * size * read
     fixed = sum(parts.values())
     return {
         "parameters": count,

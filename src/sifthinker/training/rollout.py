@@ -6,6 +6,7 @@ cache; every prompt keeps as many rows as the one with the most.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -41,6 +42,19 @@ def unknown_fields(config: GenerationConfig) -> list[str]:
     """Fields that are set and would be ignored here, so that the model's own `generate` has to be used."""
     given = config.to_diff_dict()
     return sorted(k for k, v in given.items() if v is not None and k not in KNOWN and not k.startswith(("_", "transf")))
+
+
+def without(tokens: Collection[int], given: Mapping[str, Any], vllm: bool) -> dict[str, Any]:
+    """`generation_kwargs` with which some tokens are never sampled, beside what they ask for already.
+
+    >>> without([9, 7], {"suppress_tokens": [3], "top_k": 5}, vllm=False)
+    {'suppress_tokens': [3, 7, 9], 'top_k': 5}
+    >>> without([9], {"logit_bias": {3: 1.0}}, vllm=True)
+    {'logit_bias': {3: 1.0, 9: -100.0}}
+    """
+    if vllm:  # which has no list of tokens to suppress
+        return {**given, "logit_bias": {**(given.get("logit_bias") or {}), **dict.fromkeys(sorted(tokens), -100.0)}}
+    return {**given, "suppress_tokens": sorted({*tokens, *(given.get("suppress_tokens") or ())})}
 
 
 def processors(config: GenerationConfig, device: torch.device) -> LogitsProcessorList:
