@@ -198,10 +198,11 @@ class Judge:
         """
         import openai
 
-        failed, pause = math.inf, PAUSE_S
+        failed, began, pause = math.inf, math.inf, PAUSE_S
         while True:
             try:
                 async with gate:
+                    began = time.monotonic()
                     raw = await self._ask(messages, client, attempt)
                 self._last_reply, self._away_since = time.monotonic(), math.inf
                 return raw
@@ -211,7 +212,7 @@ class Judge:
                 now = time.monotonic()
                 self._away_since = min(self._away_since, now)
                 left = self._away_since + self._patience_s - now
-                if left <= 0 or self._last_reply > failed:
+                if left <= 0 or failed < self._last_reply < began:
                     raise
                 failed = min(failed, now)
                 if self._away_since == now:
