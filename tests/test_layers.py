@@ -20,7 +20,7 @@ LAYERS = {
         "curves provenance",
         3: "rewards engines benchmarks scenes",
         4: "datagen training evaluate report think metrics outcomes figures runs tables",
-        5: "cli serve demo catalog",
+        5: "cli serve demo catalog __main__",
     }.items()
     for name in names.split()
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from .lookup import lookup
@@ -41,10 +42,22 @@ def _benchmarks() -> Lines:
 
 
 def _recipes() -> Lines:
-    from .training.config import RECIPES, recipe_names
+    from .training.config import recipe_names
 
-    # The first comment line of a recipe says what it is.
-    return ((n, (RECIPES / f"{n}.yaml").read_text().partition("\n")[0].removeprefix("# ")) for n in recipe_names())
+    return _first_comments(recipe_names())
+
+
+def _launch() -> Lines:
+    from .training.config import LAUNCH, recipe_names
+
+    return _first_comments(recipe_names(LAUNCH))
+
+
+def _first_comments(names: list[str]) -> Lines:
+    """The first comment line of a recipe says what it is."""
+    from .training.config import recipe_path
+
+    return ((n, Path(recipe_path(n)).read_text().partition("\n")[0].removeprefix("# ")) for n in names)
 
 
 KINDS: dict[str, Callable[[], Lines]] = {
@@ -54,6 +67,7 @@ KINDS: dict[str, Callable[[], Lines]] = {
     "engines": _engines,
     "benchmarks": _benchmarks,
     "recipes": _recipes,
+    "launch": _launch,
 }
 
 

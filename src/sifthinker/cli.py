@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +33,8 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that work in parallel.")]
 TRAIN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 """Packages of the extra of that name, which most commands do without."""
+AFTER_THE_FIRST_S = 10.0
+"""How long the other processes of a launcher hold back their errors."""
 FLAGS = {"ignore_unknown_options": True}
 """Flags that the command line does not know are fields of a config."""
 Arguments = Annotated[
@@ -56,7 +59,7 @@ class ConfigCommand(TyperCommand):
 
 def main() -> None:
     """Run a command; a user's mistake ends in one line on standard error, never in a traceback."""
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n" if _is_first() else ""
     # As for `python -m`: module:attribute finds files of the folder in which one works.
     sys.path.insert(0, os.getcwd())
     sys.exit(run(sys.argv[1:]))
@@ -87,7 +90,15 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _is_first() -> bool:
+    """Whether this is the first of the processes that a launcher started on this machine, or the only one."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def _fail(code: int, message: str) -> int:
+    if not _is_first():
+        # If the first process has failed as well, the launcher ends this one meanwhile, and the error is said once.
+        time.sleep(AFTER_THE_FIRST_S)
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code
 
@@ -320,13 +331,23 @@ def report(run: Path, out: Annotated[Path | None, typer.Option(help="HTML file t
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="sources, tasks, rewards, engines, benchmarks, recipes.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="sources, tasks, rewards, engines, benchmarks, recipes, launch.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Sources, tasks, rewards, engines, benchmarks and recipes, one line each."""
+    """Sources, tasks, rewards, engines, benchmarks, recipes and launch configs, one line each."""
     from .catalog import catalog, catalog_json
 
     print(json.dumps(catalog_json(kind)) if as_json else catalog(kind))
+
+
+@app.command()
+def recipe(name: str) -> None:
+    """Print the path of a recipe or launch config: to copy it, or for `accelerate launch --config_file`."""
+    from .training.config import recipe_path
+
+    print(recipe_path(name))
 
 
 def _counts(manifest: dict[str, Any], out: Path) -> str:

@@ -138,3 +138,21 @@ def test_unknown_recipe_and_broken_yaml(tmp_path: Path) -> None:
     broken.write_text("a: [1")
     with pytest.raises(InputError, match=r"broken.yaml: not YAML"):
         read_yaml(broken)
+
+
+def test_launch_configs_are_what_accelerate_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    from sifthinker import cli
+    from sifthinker.training.config import LAUNCH
+
+    kinds = {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}
+    assert recipe_names(LAUNCH) == sorted(kinds)
+    for name, kind in kinds.items():
+        assert cli.run(["recipe", name]) == 0
+        found = load_config_from_file(capsys.readouterr().out.strip())
+        assert (found.distributed_type.value, found.mixed_precision) == (kind, "bf16")
+    assert cli.run(["list", "launch"]) == 0
+    assert "PyTorch FSDP2" in capsys.readouterr().out
+    assert cli.run(["recipe", "zero4"]) == 2
+    assert "did you mean 'zero" in capsys.readouterr().err

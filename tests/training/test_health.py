@@ -105,6 +105,7 @@ def test_a_page_tells_how_rewards_went(tmp_path: Path) -> None:
 
 
 def log(health: Health | Finite, rows: list[dict[str, Any]]) -> None:
+    health.on_train_begin(None, SimpleNamespace(is_world_process_zero=True), None)  # type: ignore[arg-type]
     for row in rows:
         health.on_log(None, SimpleNamespace(global_step=row["step"], is_world_process_zero=True), None, logs=row)
 
@@ -130,7 +131,7 @@ def test_a_resumed_run_keeps_alarms_up_to_its_checkpoint(tmp_path: Path) -> None
     (tmp_path / "log_history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     log(Health(tmp_path, tmp_path / "checkpoint-30"), rows[30:])
     assert len((tmp_path / ALARMS).read_text().splitlines()) == 1, "it held all along"
-    Health(tmp_path, tmp_path / "checkpoint-5")
+    log(Health(tmp_path, tmp_path / "checkpoint-5"), [])
     assert (tmp_path / ALARMS).read_text() == ""
 
 

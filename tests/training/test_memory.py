@@ -96,7 +96,7 @@ def test_sharing_checkpointing_and_four_bits_save(folder: Path) -> None:
         text.layer_types = text.layer_types * 6
     plain, kept = estimate(config, **arguments()), estimate(config, **arguments(checkpointing=False))
     assert plain["activations"]["shared"] < plain["activations"]["unshared"] < kept["activations"]["unshared"]
-    assert estimate(config, **arguments(four_bit=True))["model"] < plain["model"]
+    assert estimate(config, **arguments(quantize="4bit"))["model"] < plain["model"]
     total = plain["total"]
     assert total["training_unshared"] - total["training_shared"] == (
         plain["activations"]["unshared"] - plain["activations"]["shared"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -218,7 +219,7 @@ def test_a_resumed_run_asks_its_judge_nothing_again(tmp_path: Path) -> None:
     (sample, trace), *_ = mini.pairs(1)
     with serve(['{"score": 0.5}']) as server:
         for _ in range(2):
-            with _judge(f"m@{server.url}", tmp_path / "run" / "judge.sqlite", always=True) as judge:
+            with _judge(f"m@{server.url}", tmp_path / "run", process=0, always=True) as judge:
                 assert asyncio.run(judge.score([trace], [sample])) == [0.5]
         assert sum("messages" in request for request in server.requests) == 1
 
@@ -254,6 +255,20 @@ def test_a_run_of_an_older_version_can_be_resumed(tmp_path: Path) -> None:
         start({k: v for k, v in before.items() if k != "max_steps"})
 
 
+def test_a_run_is_resumed_in_as_many_processes(tmp_path: Path) -> None:
+    from sifthinker.training.config import to_dict
+    from sifthinker.training.grpo import GrpoConfig
+    from sifthinker.training.run import find_start
+
+    config = GrpoConfig("m", "d", str(tmp_path), resume=True)
+    given = to_dict(config, {})
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "training.json").write_text(json.dumps({"prompt_hash": prompt_hash(), "config": given, "processes": 2}))
+    assert find_start(tmp_path, given, config, processes=2) is None
+    with pytest.raises(InputError, match="was started in 2 processes, now 1"):
+        find_start(tmp_path, given, config)
+
+
 def test_a_torn_checkpoint_is_passed_over(tmp_path: Path) -> None:
     from sifthinker.training.run import find_checkpoint
 
@@ -284,6 +299,51 @@ def test_adapter_is_continued_and_merged(made: tuple[Path, Path], tmp_path: Path
     with small_disk(tmp_path / "disk", "200k") as disk:
         assert cli.run(["merge", str(tmp_path / "grpo"), "--out", str(disk / "merged")]) == 2
         assert not list(disk.iterdir()), "nothing torn is left"
+
+
+def test_the_reference_is_the_warmed_up_adapter_also_after_resume(made: tuple[Path, Path], tmp_path: Path) -> None:
+    from sifthinker.engines.processor import load_model
+    from sifthinker.training.trl_adapter import SifGRPOTrainer
+
+    lora = {"lora": True, "lora_r": 4, "learning_rate": 0.02}
+    train("sft", values_for("sft", made, tmp_path / "sft", **lora, max_steps=3, save_strategy="no"))
+    seen: list[tuple[Any, Any]] = []
+    score = SifGRPOTrainer._generate_and_score_completions
+
+    def scored(self: Any, inputs: Any) -> Any:
+        seen.append((score(self, inputs), self._prompts["train"]))
+        return seen[-1][0]
+
+    values = values_for("grpo", made, tmp_path / "grpo", **lora, model=str(tmp_path / "sft"), max_steps=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SifGRPOTrainer, "_generate_and_score_completions", scored)
+        log = train("grpo", values)
+        shutil.rmtree(tmp_path / "grpo" / "checkpoint-4")
+        assert [row["kl"] for row in train("grpo", {**values, "resume": True})] == [row["kl"] for row in log]
+    assert log[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert log[-1]["kl"] > 1e-3, "the policy has left it"
+    assert len(seen) == 6
+    warmed_up, base = (load_model(folder, dtype="float32") for folder in (tmp_path / "sft", made[1]))
+    for batch, prompts in seen:
+        told = batch["ref_per_token_logps"] * batch["completion_mask"]
+        assert (told - by_rows(warmed_up, prompts, batch)).abs().max() < 1e-4
+        assert (told - by_rows(base, prompts, batch)).abs().max() > 1e-2
+
+
+def by_rows(model: Any, prompts: Any, batch: dict[str, Any]) -> torch.Tensor:
+    """Log-probabilities of completions under a model, each in a row of its own."""
+    found = torch.zeros(batch["completion_ids"].shape)
+    for row, number in enumerate(prompts.rows.tolist()):
+        said = batch["completion_ids"][row][batch["completion_mask"][row].bool()]
+        ids = torch.cat([prompts.ids[number], said])
+        kinds = torch.cat([prompts.kinds[number], torch.zeros_like(said)])
+        with torch.no_grad():
+            logits = model(
+                input_ids=ids[None], attention_mask=torch.ones_like(ids)[None], mm_token_type_ids=kinds[None],
+                **prompts.pictures([number]),
+            ).logits[0, len(prompts.ids[number]) - 1 : -1]  # fmt: skip
+        found[row, : len(said)] = logits.log_softmax(-1).gather(1, said[:, None])[:, 0]
+    return found
 
 
 def test_a_disk_that_is_too_small_for_the_data(made: tuple[Path, Path], tmp_path: Path, capsys) -> None:

@@ -29,7 +29,7 @@ def gathered(
     """
     samples = {s.id: s for s, _ in mini.pairs(3)}
     rows = [row for part in ranks for row in part]
-    monkeypatch.setattr(trl_adapter, "gather_object", lambda mine: [i for i, _ in rows])
+    monkeypatch.setattr(trl_adapter, "gather_object", lambda mine: [i for i, _ in rows] if mine[0] in samples else mine)
     monkeypatch.setattr(
         trl_adapter.GRPOTrainer, "_calculate_rewards", lambda *_: torch.tensor([values for _, values in rows])
     )

@@ -17,9 +17,13 @@ STAMP = "sifthinker.json"
 SCHEMA = 1
 
 
-def write_stamp(folder: str | Path, max_pixels: int) -> None:
-    """Write the stamp of the present prompt into a model folder. max_pixels: of one picture in training."""
+def write_stamp(folder: str | Path, max_pixels: int, quantize: str | None = None) -> None:
+    """Write the stamp of the present prompt into a model folder.
+
+    max_pixels: of one picture in training. quantize: how the base was rounded while its adapter was trained, if it was.
+    """
     stamp = {"schema": SCHEMA, "prompt_hash": prompt_hash(), "max_pixels": max_pixels}
+    stamp |= {"quantize": quantize} if quantize else {}
     atomic_write(Path(folder) / STAMP, json.dumps(stamp, indent=2))
 
 

@@ -229,6 +229,7 @@ def _memory(config: Any, args: Any, tokens: dict[str, Any], problems: list[str])
         window_rows=rows * (getattr(args, "steps_per_generation", None) or 0),
         lora=lora_config(config.lora_r, config.lora_alpha, config.lora_dropout) if config.lora else None,
         freeze_vision=config.freeze_vision,
+        quantize=config.quantize,
         checkpointing=args.gradient_checkpointing,
         beta=getattr(args, "beta", 0.0),
     )

@@ -43,9 +43,21 @@ _Yaml.add_implicit_resolver(
 )
 
 
-def recipe_names() -> list[str]:
-    """Names of the recipes inside the package."""
-    return sorted(p.name.removesuffix(".yaml") for p in RECIPES.iterdir() if p.name.endswith(".yaml"))
+LAUNCH = RECIPES / "accelerate"
+"""How several processes are started: configs of `accelerate launch`."""
+
+
+def recipe_names(folder: Any = RECIPES) -> list[str]:
+    """Names of the recipes inside the package, or of the configs in `LAUNCH`."""
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def recipe_path(name: str) -> str:
+    """The file of a recipe, or of a config in `LAUNCH`. Raises `InputError` for an unknown name."""
+    for folder in (RECIPES, LAUNCH):
+        if name in recipe_names(folder):
+            return str(folder / f"{name}.yaml")
+    raise unknown_name("recipe", name, [*recipe_names(), *recipe_names(LAUNCH)])
 
 
 def read_yaml(source: str | Path) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class GrpoConfig:
     """Scale of the adapter, divided by its rank."""
     lora_dropout: float = 0.0
     """Dropout in the adapter."""
+    quantize: str | None = None
+    """QLoRA: 4bit or 8bit keeps the base rounded in memory and trains an adapter on it; None: as it was saved."""
     freeze_vision: bool = False
     """Without LoRA: leave the vision tower as it is."""
     dtype: str = "auto"
@@ -98,15 +100,17 @@ def train(values: Mapping[str, Any]) -> dict[str, float]:
 def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
     """TRL's `GRPOConfig` with our defaults, after a look at the rewards, which some of its fields are about.
 
-    Raises `InputError` for what it refuses, for rewards that are not there, and for checkpoints between windows.
+    Raises `InputError` for what it or `run.check_quantize` refuses, for rewards that are not there, and for checkpoints
+    between windows.
     """
     from trl import GRPOConfig
 
     from .curriculum import CURRICULA
-    from .run import build_args
+    from .run import build_args, check_quantize
     from .trl_adapter import check_dynamic_sampling, check_save_steps
     from .trl_rewards import ANSWER, PROGRESS, find_rewards
 
+    check_quantize(config)
     find_rewards(config.rewards, config.profile)
     if config.judge and ANSWER not in config.rewards:
         raise InputError("judge: it scores answers, so answer must be among the rewards")
@@ -176,22 +180,23 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
 
     args = trl_args(config, trl)
     out, given = Path(config.out), to_dict(config, trl)
-    checkpoint = find_start(out, given, config)
+    checkpoint = find_start(out, given, config, args.world_size)
     processor, family = open_processor(config.model, config.max_pixels)
     banned = vision_ids(processor, model_config(config.model))
     args.generation_kwargs = without(banned, args.generation_kwargs or {}, args.use_vllm)
     grid = pixel_grid(processor) or family.grid
     ruler = ruler_of(config, args, processor, grid)
-    rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit, ruler=ruler)
+    with args.main_process_first(desc="rows"):
+        rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit, ruler=ruler)
+        held = open_held_out(config, grid, args.max_completion_length, banned, rows)
     curriculum = None if config.curriculum == "none" else _curriculum(config.curriculum, rows, args)
-    held = open_held_out(config, grid, args.max_completion_length, banned, rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
     released = config.profile == "released"
     store = ProgressStore(released)
     trainer: SifGRPOTrainer
-    with _judge(config.judge, out / "judge.sqlite", released) as judge:
+    with _judge(config.judge, out, args.process_index, released) as judge:
         rewards = build_rewards(config.rewards, config.profile, store, lambda: trainer.window(), judge)
-        model = open_model(config.model, config.dtype, config.freeze_vision)
+        model = open_model(config.model, config.dtype, config.freeze_vision, config.quantize)
         adapter = (
             None
             if isinstance(model, PeftModel) or not config.lora
@@ -230,10 +235,13 @@ def _curriculum(name: str, rows: Dataset, args: Any) -> Curriculum:
     return Curriculum(name, known["id"], known["task"], size, args.seed, args.shuffle_dataset, lag_of(args))
 
 
-def _judge(address: str | None, cache: Path, always: bool) -> AbstractContextManager[Any]:
-    """The judge, whose scores are kept in the run folder so that a resumed run asks nothing again; None without one."""
+def _judge(address: str | None, out: Path, process: int, always: bool) -> AbstractContextManager[Any]:
+    """The judge, whose scores are kept in the run folder so that a resumed run asks nothing again; None without one.
+
+    Each process has a file of its own: SQLite's are not to be shared between machines.
+    """
     if address is None:
         return nullcontext()
     from ..rewards.judge import open_judge
 
-    return open_judge(address, cache, always=always)
+    return open_judge(address, out / f"judge{f'-{process}' if process else ''}.sqlite", always=always)

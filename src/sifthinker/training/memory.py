@@ -9,12 +9,17 @@ and buffers of collectives are left out; leave a tenth.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from .run import VISION
+
 GIB = 2**30
+ROUNDED = {"4bit": 0.5 + 1 / 64, "8bit": 1.0}
+"""Bytes of a weight; in 4bit with the scale of each block of 64, itself in one byte."""
 ADAM_BYTES = 8
 """Two moments in float32."""
 HEAD_TILE = 1024
@@ -99,12 +104,13 @@ def estimate(
     freeze_vision: bool = False,
     checkpointing: bool = True,
     beta: float = 0.0,
-    four_bit: bool = False,
+    quantize: str | None = None,
 ) -> dict[str, Any]:
     """Bytes by part of a GRPO step on one device.
 
     prompt, completion: tokens at most. rows: completions of a micro-batch; window_rows: of a generation batch.
     lora: a `LoraConfig`, or None where the whole model is trained. checkpointing: of activations.
+    quantize: how the base is rounded, one of `run.QUANTIZE`, or None.
     `total` holds the peak of training, with and without shared rows, and of the rollout.
     """
     from peft import get_peft_model
@@ -118,9 +124,13 @@ def estimate(
     layers, width = text.num_hidden_layers, text.hidden_size
     size = torch.empty((), dtype=dtype).element_size()
     count = sum(p.numel() for p in whole.parameters())
-    linear = sum(m.weight.numel() for m in whole.modules() if isinstance(m, torch.nn.Linear))
+    rounded = sum(
+        module.weight.numel()
+        for name, module in whole.named_modules()
+        if isinstance(module, torch.nn.Linear) and not re.fullmatch(VISION, name) and not name.endswith("lm_head")
+    )
     vision = sum(p.numel() for n, p in whole.named_parameters() if "visual" in n or "vision" in n)
-    model = int((count - linear) * size + linear * 0.5) if four_bit else count * size
+    model = int((count - rounded) * size + rounded * ROUNDED[quantize]) if quantize else count * size
     if lora is None:
         trained = count - (vision if freeze_vision else 0)
         adapter, weight = 0, size

@@ -12,9 +12,10 @@ from ..records import disk_errors
 def merge(adapter: str | Path, out: str | Path) -> Path:
     """Write base + adapter as one model folder, with the adapter's processor, card and stamp; all of it or nothing.
 
-    Raises `InputError` when `adapter` holds no adapter, or `out` is not empty.
+    In the type that the base was saved in, also where it was rounded while the adapter was trained (`quantize`).
+    Raises `InputError` when `adapter` holds no adapter, its base is stored rounded, or `out` is not empty.
     """
-    from ..engines.processor import load_model, load_processor
+    from ..engines.processor import load_model, load_processor, model_config
     from ..engines.stamp import STAMP
 
     folder, out = Path(adapter), Path(out)
@@ -22,6 +23,11 @@ def merge(adapter: str | Path, out: str | Path) -> Path:
         raise InputError(f"{folder}: no adapter here (no adapter_config.json); full models need no merging")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not an empty folder: give another --out")
+    if getattr(model_config(folder), "quantization_config", None):
+        raise InputError(
+            f"{folder}: its base is stored rounded, and sums would be rounded again; name the original base in "
+            "base_model_name_or_path of adapter_config.json"
+        )
     merged = load_model(str(folder), trainable=True).merge_and_unload()  # type: ignore[operator]
     torn = out.with_name(f".{out.name}.torn")
     shutil.rmtree(torn, ignore_errors=True)

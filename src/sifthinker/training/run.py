@@ -12,6 +12,7 @@ RUN/cache/               memory-mapped rows; there while the run goes on, remove
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import shutil
@@ -29,7 +30,7 @@ from transformers.trainer_callback import TrainerState
 
 from ..engines.processor import load_model, load_processor, model_config
 from ..engines.stamp import compare_stamp, write_stamp
-from ..errors import InputError, SifError, disk_full
+from ..errors import InputError, SifError, disk_full, unknown_name
 from ..metrics import HEADLINE, LOWER_IS_BETTER
 from ..prompt import Family, family_of, prompt_hash
 from ..provenance import provenance
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
     from .evaluation import HeldOut
 
+QUANTIZE = ("4bit", "8bit")
+VISION = r".*(visual|vision_tower|vision_model|multi_modal_projector|mm_projector).*"
+"""Modules of vision towers and of what joins them to the language model."""
 RECORD, LOG = "training.json", "log_history.jsonl"
 
 METRICS = ("accuracy", *HEADLINE[1:], "unparsed", *(f"rewards/{name}/mean" for name in REWARDS))
@@ -124,13 +128,13 @@ def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-def find_start(out: Path, given: dict[str, Any], config: Any) -> Path | None:
+def find_start(out: Path, given: dict[str, Any], config: Any, processes: int = 1) -> Path | None:
     """The checkpoint to go on from, or None for a fresh start, also after one that had not saved anything yet.
 
     given: the config as it was given; see `config.to_dict`. config: our part of it. Fields that an older version did
-    not have are taken for their defaults there.
-    Raises `InputError` when the folder holds a run and `resume` is false, and when that was made with another prompt
-    or other settings. Writes nothing.
+    not have are taken for their defaults there. processes: that train together.
+    Raises `InputError` when the folder holds a run and `resume` is false, and when that was made with another prompt,
+    other settings or another number of processes. Writes nothing.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; --out needs a folder")
@@ -147,6 +151,8 @@ def find_start(out: Path, given: dict[str, Any], config: Any) -> Path | None:
         ) from error
     if before["prompt_hash"] != prompt_hash():
         raise InputError(f"{out} was started with another prompt ({before['prompt_hash']}, now {prompt_hash()})")
+    if (before_it := before.get("processes", processes)) != processes:
+        raise InputError(f"{out} was started in {before_it} processes, now {processes}: resume it in as many")
     defaults = {f.name: f.default for f in fields(config) if f.default is not MISSING}
     now, then = _as_read_back(given), {**_as_read_back(defaults), **before["config"]}
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k) and k not in ("resume", "out"))
@@ -173,6 +179,7 @@ def record_of(stage: str, config: dict[str, Any], args: Any) -> dict[str, Any]:
         **provenance(),
         "prompt_hash": prompt_hash(),
         "seed": args.seed,
+        "processes": args.world_size,
         "config": _as_read_back(config),
         "resolved": resolved,
     }
@@ -191,10 +198,11 @@ def run(trainer: Any, out: Path, record: dict[str, Any], checkpoint: Path | None
 
     Raises `InputError` when the disk is full.
     """
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    atomic_write(out / RECORD, json.dumps(record, indent=2))
-    _cut_log(out / LOG, checkpoint)
+    if trainer.is_world_process_zero():
+        with disk_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        atomic_write(out / RECORD, json.dumps(record, indent=2))
+        _cut_log(out / LOG, checkpoint)
     try:
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(out))
@@ -207,22 +215,23 @@ def run(trainer: Any, out: Path, record: dict[str, Any], checkpoint: Path | None
             f"--resume to go on from {last.name if last else 'the start: no checkpoint is complete yet'}"
         ) from error
     trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
+    if trainer.is_local_process_zero():
         shutil.rmtree(out / CACHE, ignore_errors=True)
     return result.metrics
 
 
 def sign(folder: Path, record: dict[str, Any]) -> None:
     """Write stamp and card into a folder to which a model was just saved."""
-    write_stamp(folder, record["config"]["max_pixels"])
+    write_stamp(folder, record["config"]["max_pixels"], record["config"].get("quantize"))
     atomic_write(folder / "README.md", model_card(record))
 
 
 def model_card(record: dict[str, Any]) -> str:
     """What is known about the weights, and nothing else."""
-    config = record["config"]
+    config, quantize = record["config"], record["config"].get("quantize", "")
     facts = {
         "trained from": config["model"],
+        "base in training": quantize and f"{quantize}; the adapter goes on the base as it is, `merge` does that",
         "data": config["data"],
         "stage": record["stage"],
         "rewards": ", ".join(config.get("rewards", ())),
@@ -232,7 +241,7 @@ def model_card(record: dict[str, Any]) -> str:
         "sifthinker": f"{record['sifthinker']}, commit {record['git_commit'] or 'unknown'}",
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
     }
-    lines = [f"- {name}: {value}" for name, value in facts.items() if value != ""]
+    lines = [f"- {name}: {value}" for name, value in facts.items() if value not in ("", None)]
     settings = "\n".join(f"    {key}: {json.dumps(value)}" for key, value in sorted(config.items()))
     return "\n".join([f"# Weights of `sifthinker {record['stage']}`", "", *lines, "", "Config:", "", settings, ""])
 
@@ -289,11 +298,14 @@ class Health(TrainerCallback):
 
     def __init__(self, out: Path, checkpoint: Path | None) -> None:
         """checkpoint: that the run goes on from; alarms after it will be raised again, if they must."""
-        self.path, start = out / ALARMS, _step(checkpoint) if checkpoint else 0
-        self.rows: list[dict[str, Any]] = [row for row in read_lines(out / LOG) if row["step"] <= start]
+        self.path, self.start = out / ALARMS, _step(checkpoint) if checkpoint else 0
+        self.rows: list[dict[str, Any]] = [row for row in read_lines(out / LOG) if row["step"] <= self.start]
         self.holding = {alarm.name for alarm in alarms_of(self.rows)}
-        if self.path.exists():
-            kept = [alarm for alarm in read_lines(self.path) if alarm["step"] <= start]
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+        """Drop alarms after the checkpoint."""
+        if state.is_world_process_zero and self.path.exists():
+            kept = [alarm for alarm in read_lines(self.path) if alarm["step"] <= self.start]
             atomic_write(self.path, "".join(json.dumps(alarm) + "\n" for alarm in kept))
 
     def on_log(
@@ -342,7 +354,7 @@ def lora_config(r: int, alpha: int, dropout: float) -> Any:
         lora_alpha=alpha,
         lora_dropout=dropout,
         target_modules="all-linear",
-        exclude_modules=r".*(visual|vision_tower|vision_model|multi_modal_projector|mm_projector).*",
+        exclude_modules=VISION,
         task_type="CAUSAL_LM",
     )
 
@@ -353,13 +365,40 @@ def open_processor(model: str, max_pixels: int) -> tuple[ProcessorMixin, Family]
     return load_processor(model, max_pixels=max_pixels), family_of(model_config(model).model_type)
 
 
-def open_model(model: str, dtype: str, freeze_vision: bool) -> PreTrainedModel:
-    """Model (or base with trainable adapter), ready for a trainer."""
+def check_quantize(config: Any) -> None:
+    """Raises `InputError` for a `quantize` that is unknown, without an adapter, or without bitsandbytes."""
+    if config.quantize is None:
+        return
+    if config.quantize not in QUANTIZE:
+        raise unknown_name("quantize", config.quantize, QUANTIZE)
+    if not config.lora:
+        raise InputError("quantize: rounded weights cannot be trained, only an adapter on them; set lora to true")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError("quantize: it needs bitsandbytes: pip install 'sifthinker[qlora]'")
+
+
+def quantization(quantize: str | None, dtype: str) -> dict[str, Any]:
+    """Options of `load_model` for a base with rounded linear layers; vision tower and head stay as they are.
+
+    quantize: one of `QUANTIZE`, or None for no options. dtype: in which is computed.
+    4bit is nf4 with double quantization, as in QLoRA (arXiv 2305.14314); 8bit is LLM.int8 (arXiv 2208.07339).
+    """
+    if quantize is None:
+        return {}
+    from transformers import BitsAndBytesConfig
+
+    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+    kind = {**four, "bnb_4bit_compute_dtype": dtype} if quantize == "4bit" else {"load_in_8bit": True}
+    return {"quantization_config": BitsAndBytesConfig(**kind, llm_int8_skip_modules=[VISION, "lm_head"])}
+
+
+def open_model(model: str, dtype: str, freeze_vision: bool, quantize: str | None = None) -> PreTrainedModel:
+    """Model (or base with trainable adapter), ready for a trainer. quantize: of the base, see `quantization`."""
     import torch
 
     if dtype == "auto":
         dtype = "bfloat16" if torch.cuda.is_available() else "float32"
-    loaded = load_model(model, dtype=dtype, trainable=True)
+    loaded = load_model(model, dtype=dtype, trainable=True, **quantization(quantize, dtype))
     if freeze_vision:
         names = [n for n, p in loaded.named_parameters() if "visual" in n or "vision" in n]
         if not names:

@@ -45,6 +45,8 @@ class SftConfig:
     """Scale of the adapter, divided by its rank."""
     lora_dropout: float = 0.0
     """Dropout in the adapter."""
+    quantize: str | None = None
+    """QLoRA: 4bit or 8bit keeps the base rounded in memory and trains an adapter on it; None: as it was saved."""
     freeze_vision: bool = False
     """Without LoRA: leave the vision tower as it is."""
     dtype: str = "auto"
@@ -76,11 +78,12 @@ def train(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def trl_args(config: SftConfig, trl: dict[str, Any]) -> Any:
-    """TRL's `SFTConfig` with our defaults. Raises `InputError` for what it refuses."""
+    """TRL's `SFTConfig` with our defaults. Raises `InputError` for what it or `run.check_quantize` refuses."""
     from trl import SFTConfig
 
-    from .run import build_args
+    from .run import build_args, check_quantize
 
+    check_quantize(config)
     defaults: dict[str, Any] = {
         "output_dir": config.out,
         "max_length": None,  # TRL's default of 1024 would cut prompts inside of image tokens
@@ -120,14 +123,16 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
 
     args = trl_args(config, trl)
     out, given = Path(config.out), to_dict(config, trl)
-    checkpoint = find_start(out, given, config)
+    checkpoint = find_start(out, given, config, args.world_size)
     processor, family = open_processor(config.model, config.max_pixels)
     grid = pixel_grid(processor) or family.grid
     ruler = ruler_of(config, args, processor, grid)
-    rows = load_rows(config.data, config.max_pixels, grid, out, config.target, config.limit, ruler)
-    held = open_held_out(config, grid, config.eval_tokens, vision_ids(processor, model_config(config.model)), rows)
+    banned = vision_ids(processor, model_config(config.model))
+    with args.main_process_first(desc="rows"):
+        rows = load_rows(config.data, config.max_pixels, grid, out, config.target, config.limit, ruler)
+        held = open_held_out(config, grid, config.eval_tokens, banned, rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
-    model = open_model(config.model, config.dtype, config.freeze_vision)
+    model = open_model(config.model, config.dtype, config.freeze_vision, config.quantize)
     adapter = (
         None
         if isinstance(model, PeftModel) or not config.lora

@@ -53,17 +53,19 @@ def train(values: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """
     from .run import find_start, finished
 
-    stages = read_stages(values)
+    stages, first = read_stages(values), True
     for stage in stages:
-        stage.trl_args()
+        args = stage.trl_args()
         with _named(stage.name):
             if not shard_paths(stage.config.data):
                 raise InputError(f"{stage.config.data}: no data set here (no data-*.parquet)")
-            find_start(Path(stage.config.out), to_dict(stage.config, stage.trl), stage.config)
+            find_start(Path(stage.config.out), to_dict(stage.config, stage.trl), stage.config, args.world_size)
+            first = args.process_index == 0
     metrics = {}
     for number, stage in enumerate(stages, 1):
         done = finished(Path(stage.config.out))
-        print(f"== {number}/{len(stages)} {stage.name} ({stage.kind}){': done before' if done else ''}", flush=True)
+        if first:
+            print(f"== {number}/{len(stages)} {stage.name} ({stage.kind}){': done before' if done else ''}", flush=True)
         if not done:
             with _named(stage.name):
                 metrics[stage.name] = KINDS[stage.kind][1](stage.config, stage.trl)

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, reduce
 from peft import PeftModel
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from torch.utils.data import Sampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 from trl.data_utils import prepare_multimodal_messages
+from trl.distributed import DistributedBackend
 from trl.models import unwrap_model_for_generation
 from trl.trainer.utils import split_tensor_dict
 
@@ -130,6 +133,39 @@ class EpochOrder(Sampler[int]):
         return len(self.sampler)
 
 
+def is_quantized(model: Any) -> bool:
+    """Whether bitsandbytes holds the weights of a model (or of an adapter's base)."""
+    return bool(getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False))
+
+
+def local(parameter: Any) -> Any:
+    """The part of a parameter that this process holds, where parameters are cut over processes."""
+    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
+
+
+class InStep:
+    """A model whose weights are sharded, called in a loop that ends at another time in each process.
+
+    Every forward pass gathers weights from all processes, so all have to make as many: those that are done help the
+    others by passes over one token.
+    """
+
+    def __init__(self, model: Any, device: torch.device) -> None:
+        self.model, self.device = model, device
+
+    def __call__(self, **inputs: Any) -> Any:
+        self._anyone(1)
+        return self.model(**inputs)
+
+    def finish(self) -> None:
+        """Go on until no process makes a pass of its own."""
+        while self._anyone(0):
+            self.model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=self.device), use_cache=False)
+
+    def _anyone(self, mine: int) -> bool:
+        return bool(reduce(torch.tensor(mine, device=self.device), "sum") > 0)
+
+
 class _OurFolders:
     """What holds for the folders of both trainers: weights that really resume, and a true card and stamp beside them.
 
@@ -139,7 +175,37 @@ class _OurFolders:
 
     def __init__(self, *args: Any, record: dict[str, Any], **kwargs: Any) -> None:
         self.record = record
+        before = {n: p.data for n, p in kwargs["model"].named_parameters() if p.requires_grad}
         super().__init__(*args, **kwargs)
+        self._open_head()
+        if is_quantized(self.model):  # type: ignore[attr-defined]
+            self._keep_adapter_exact(before)
+
+    def _keep_adapter_exact(self, before: dict[str, torch.Tensor]) -> None:
+        """The adapter in float32: TRL has rounded it to bfloat16, in which a step of 1e-5 is lost in most weights.
+
+        before: the weights of an adapter that is continued, as they were.
+        """
+        if self.is_fsdp_enabled or DistributedBackend(self.accelerator).is_zero3:  # type: ignore[attr-defined]
+            raise InputError("quantize: rounded weights cannot be cut over processes; launch with ddp or zero2")
+        for name, parameter in self.model.named_parameters():  # type: ignore[attr-defined]
+            if parameter.requires_grad:
+                parameter.data = before[name] if name in before else parameter.data.float()
+
+    def _open_head(self) -> None:
+        """Let FSDP2 gather the head's weight for TRL's fused head, which reads it without a call of the head.
+
+        TRL 1.16 would gather it itself, but in a way in which no process gets the gradients of the others.
+        """
+        model: Any = self.model  # type: ignore[attr-defined]
+        whole = model.get_base_model() if isinstance(model, PeftModel) else model
+        head = whole.get_output_embeddings()
+
+        def gather(*_: Any) -> None:
+            if isinstance(head, FSDPModule):
+                head.unshard()
+
+        whole.base_model.register_forward_pre_hook(gather)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)  # type: ignore[misc]
@@ -151,6 +217,11 @@ class _OurFolders:
         if unreadable := unreadable_rows(self.train_dataset):  # type: ignore[attr-defined]
             logs["unreadable_rows"] = unreadable
         super().log(logs, *args, **kwargs)  # type: ignore[misc]
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)  # type: ignore[misc]
+        # `trainer_state.json` comes next and says that the checkpoint is complete: by then all have written theirs.
+        self.accelerator.wait_for_everyone()  # type: ignore[attr-defined]
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """No card by TRL, which would name a data set and a base that it does not know; `_save` writes ours."""
@@ -219,6 +290,10 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             if policy is not None:
                 prepare(policy)
         self._unproven = self.sharing and prefix_sharing == "auto"
+        # Weights that are only there inside of a forward pass, in which all processes have to take part.
+        self.sharded = self.is_fsdp_enabled or self._dist.is_zero3
+        if self._dist.fsdp_version == 1:
+            raise InputError("fsdp_version: 1 is not supported here; take 2 (`sifthinker recipe fsdp2` names a file)")
         if self.once and not self.use_vllm and (unknown := unknown_fields(self.generation_config)):
             raise InputError(f"generation_kwargs: {', '.join(unknown)} cannot be had without vLLM; leave it out")
         self._vllm_agrees = False
@@ -262,7 +337,7 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         # The log, where a loss that is no number ends the run, may be many steps away.
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
+        if not all(bool(local(p).isfinite().all()) for p in self.model.parameters() if p.requires_grad):
             raise not_finite(self.state.global_step, "a weight is no number")
         if not self.once:
             return super()._generate_and_score_completions(inputs)
@@ -340,9 +415,13 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         ids, _, fields = super()._tokenize_prompts(shown)
         made = unique_prompts(self.model, rows, ids, fields, [len(p) for p in pictures])
         frozen = not any(p.requires_grad for p in image_model(self.model).visual.parameters())
-        # Where weights are sharded they are only there inside of a forward pass.
-        if frozen and not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+        if frozen and not self.sharded:
             made.encode(self.model)
+        if self.sharded and len(set(gather_object([grid is None for grid in made.grids]))) > 1:
+            raise InputError(
+                "sharded weights: questions with and without pictures in one batch would leave processes waiting for "
+                "each other; train them one after the other, or with whole weights (ddp, zero2)"
+            )
         self._prompts[self._mode], self._rows = made, made.rows
         return [ids[n] for n in rows], None, {}
 
@@ -357,7 +436,12 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             return self._ask_vllm(prompt_ids, num_generations)
         try:
             with self._whole_model() as model:
-                return complete(model, self._prompts[self._mode], self.generation_config), None
+                if not self.sharded or (self._dist.is_zero3 and self.args.ds3_gather_for_generation):
+                    return complete(model, self._prompts[self._mode], self.generation_config), None
+                together = InStep(model, self.accelerator.device)
+                completions = complete(together, self._prompts[self._mode], self.generation_config)
+                together.finish()
+                return completions, None
         except RuntimeError as error:
             if "probability tensor" not in str(error):
                 raise
@@ -365,7 +449,7 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
 
     @contextmanager
     def _whole_model(self) -> Iterator[Any]:
-        """The model without gradients, with all of its weights where they are sharded."""
+        """The model without gradients, with all of its weights where DeepSpeed can gather them."""
         with (
             unwrap_model_for_generation(
                 self.model_wrapped,
@@ -416,12 +500,14 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             return super()._get_per_token_logps_and_entropies(model, *given, **pictures)
         prompts, rows = self._prompts[self._mode], self._rows
         assert rows is not None
+        # Groups make chunks of their own number in each process; sharded weights want the same number of passes in all.
+        at_once = None if self.sharded else batch_size
 
         def shared() -> Any:
             with self.accelerator.autocast():
                 return log_probs(
                     model, prompts, rows, input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:],
-                    batch_size, compute_entropy,
+                    at_once, compute_entropy,
                 )  # fmt: skip
 
         def stock() -> Any:
@@ -445,7 +531,8 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         """Compare both ways on the first batch; go on in TRL's if they differ, and say so."""
         with aside(self.model), torch.no_grad():
             ours, theirs = shared()[0].float(), stock()[0].float()
-        off = (ours - theirs).abs().mean().item()
+        # What the worst process has seen, so that all go on in the same way; nan stays nan.
+        off = self.accelerator.gather((ours - theirs).abs().mean()).max().item()
         self._unproven = False
         exact = next(self.model.parameters()).dtype == torch.float32 and not self.args.bf16
         # Also where it is nan.
@@ -467,11 +554,13 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         else:
             rewards = self._held[1]
         samples = [row["sample"] for row in inputs]
-        first = [
-            0.0 if trace.first_focus is None else area_hiou(trace.first_focus, sample)
-            for trace, sample in zip(read_replies(completions, samples), samples, strict=True)
-            if sample.boxes
-        ]
+        first = gather_object(
+            [
+                0.0 if trace.first_focus is None else area_hiou(trace.first_focus, sample)
+                for trace, sample in zip(read_replies(completions, samples), samples, strict=True)
+                if sample.boxes
+            ]
+        )
         if first:
             # Focus that rises while this falls is hacking: beginning badly on purpose.
             self._metrics[self._mode]["first_box_hiou"].append(sum(first) / len(first))
