@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from sifthinker.floormap import Extent, format_map, map_score, parse_map
-from sifthinker.scenes.covisible import seen
 from sifthinker.scenes.model import Camera, mirrored, permuted, rotated, scaled
 from sifthinker.scenes.render import render
 from sifthinker.scenes.shapes import SHAPES, SOLIDS, unit_mesh
@@ -136,7 +135,7 @@ def test_questions(task):
         count = len(views.scene.objects)
         for index in question.evidence:
             assert views.boxes[index] is not None
-            assert views.views[index // count].visible[index % count] >= 0.1
+            assert views.views[index // count].visible[index % count] >= (0.1 if task == "layout_map" else 0.6)
         answers[question.answer] += 1
         aims[question.serves] += 1
         if question.choices:
@@ -197,7 +196,7 @@ def test_the_same_question_over_fewer_frames(asked):
             room = fewer(views, count)
             again = TASKS[task].ask(room, roles)
             things = {v for k, v in roles.items() if k in ("a", "b", "target", "stand", "facing")}
-            if things <= set(seen(room)):
+            if all(max(view.visible[i] for view in room.views) >= 0.6 for i in things):
                 assert isinstance(again, str) or again.answer == question.answer
             else:
                 assert "visible by less" in again
@@ -300,6 +299,6 @@ def test_near_ties_and_hidden_things_are_refused():
     assert "about 0.8 m" in ask("size", room(thing(size=(0.8, 0.8, 0.8))), target=0, side="from near to far")
     wall = thing("cube", "green", (0, 3.0), (8.0, 0.2, 6.0))
     hidden = room(wall, CUBE, thing("sphere", "blue", (0, 4)), eyes=((0, -6),))
-    assert "visible by less than 10%" in ask("distance", hidden, a=1, b=2)
+    assert "visible by less than 60%" in ask("distance", hidden, a=1, b=2)
     assert "less than two" in ask("map", room(CUBE))
     assert format_map(map_of(hidden)).count("label") == 2

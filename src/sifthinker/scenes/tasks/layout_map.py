@@ -41,14 +41,18 @@ FAR_M, WIDE_M = 1.5, 0.8
 """From here on a distance counts as far, a gap or a side as wide; only for the balance of answers."""
 MARGIN_M = 0.05
 """Answers are not that near to the border between near and far."""
-HALF_SEEN = 0.6
-"""Least visible fraction of an object whose size is asked for."""
+WELL_SEEN = 0.6
+"""Least visible fraction, in one frame, of what a question names: less may not look like what it is called."""
 
 SIDES = {"from left to right": 0, "from near to far": 1}
 
 
-def _few(views: Views, things: tuple[int, ...]) -> str | None:
-    return None if set(things) <= set(seen(views)) else f"an object is visible by less than {SEEN:.0%} everywhere"
+def _hidden(views: Views, things: tuple[int, ...]) -> str | None:
+    """Why things may not be named: all frames hide one, or it has no name of its own."""
+    clear = all(max(view.visible[thing] for view in views.views) >= WELL_SEEN for thing in things)
+    if clear and set(things) <= set(seen(views)):
+        return None
+    return f"an object is visible by less than {WELL_SEEN:.0%} everywhere, or unnamed"
 
 
 def _meta(views: Views) -> dict[str, Any]:
@@ -112,7 +116,7 @@ def _pairs(views: Views) -> Iterator[Roles]:
 
 def _distance(views: Views, roles: Roles) -> Question | str:
     a, b = roles["a"], roles["b"]
-    if why := _few(views, (a, b)):
+    if why := _hidden(views, (a, b)):
         return why
     away = float(np.hypot(*(place_of(views, a) - place_of(views, b))[:2]))
     word = _banded(away, FAR_M)
@@ -140,7 +144,7 @@ def _apart(a: Extent, b: Extent) -> tuple[float, float]:
 
 def _gap(views: Views, roles: Roles) -> Question | str:
     a, b = roles["a"], roles["b"]
-    if why := _few(views, (a, b)):
+    if why := _hidden(views, (a, b)):
         return why
     one, other = _known(views)[a], _known(views)[b]
     across, along = _apart(one, other)
@@ -173,10 +177,8 @@ def _sides(views: Views) -> Iterator[Roles]:
 
 def _size(views: Views, roles: Roles) -> Question | str:
     thing, side = roles["target"], roles["side"]
-    if why := _few(views, (thing,)):
+    if why := _hidden(views, (thing,)):
         return why
-    if max(view.visible[thing] for view in views.views) < HALF_SEEN:
-        return f"it is visible by less than {HALF_SEEN:.0%} everywhere"
     known = _known(views)[thing]
     long = known.size[SIDES[side]]
     word = _banded(long, WIDE_M)
@@ -203,7 +205,7 @@ def _threes(views: Views) -> Iterator[Roles]:
 
 def _direction(views: Views, roles: Roles) -> Question | str:
     things = roles["stand"], roles["facing"], roles["target"]
-    if why := _few(views, things):
+    if why := _hidden(views, things):
         return why
     places = [place_of(views, i) for i in things]
     if min(np.hypot(*(p - places[0])[:2]) for p in places[1:]) < APART_M:
@@ -257,13 +259,13 @@ def _over(*words: str) -> tuple[str, ...]:
     return tuple(f"{FRAMES[k % len(FRAMES)]} {words[k % len(words)]}" for k in range(len(FRAMES) * len(words)))
 
 
-_COUNTS = f"Objects count where a frame shows {SEEN:.0%} of them."
+_CLEAR = f"A frame shows {WELL_SEEN:.0%} or more of each."
 _RECTANGLES = "Rectangles around oriented boxes (ellipses of round things), along the axes of the first camera. "
 
 TASKS: dict[str, Task] = {
     "layout_map": Task(
         "a metric map of the floor from several frames",
-        f"{_RECTANGLES}{_COUNTS}",
+        f"{_RECTANGLES}Objects count where a frame shows {SEEN:.0%} of them.",
         "map",
         SYSTEM,
         "text",
@@ -275,7 +277,7 @@ TASKS: dict[str, Task] = {
     ),
     "layout_distance": Task(
         "the distance of two objects along the floor, from several frames",
-        f"Between centers, {APART_M} m or more, and not within {MARGIN_M} m of {FAR_M} m. {_COUNTS}",
+        f"Between centers, {APART_M} m or more, and not within {MARGIN_M} m of {FAR_M} m. {_CLEAR}",
         "distance",
         SYSTEM,
         "number",
@@ -287,7 +289,7 @@ TASKS: dict[str, Task] = {
     ),
     "layout_gap": Task(
         "the gap between the rectangles of two objects on the map, from several frames",
-        f"{_RECTANGLES}{GAP_M} m or more, and not within {MARGIN_M} m of {WIDE_M} m. {_COUNTS}",
+        f"{_RECTANGLES}{GAP_M} m or more, and not within {MARGIN_M} m of {WIDE_M} m. {_CLEAR}",
         "distance",
         SYSTEM,
         "number",
@@ -299,7 +301,7 @@ TASKS: dict[str, Task] = {
     ),
     "layout_size": Task(
         "how far an object reaches on the map, across or along, from several frames",
-        f"{_RECTANGLES}Not within {MARGIN_M} m of {WIDE_M} m; {HALF_SEEN:.0%} of it is visible in a frame.",
+        f"{_RECTANGLES}Not within {MARGIN_M} m of {WIDE_M} m. A frame shows {WELL_SEEN:.0%} or more of it.",
         "size",
         SYSTEM,
         "number",
@@ -311,7 +313,7 @@ TASKS: dict[str, Task] = {
     "layout_direction": Task(
         "where an object is for somebody who stands at another and faces a third, from several frames",
         f"Eight sectors on the floor, none within {around.MARGIN_DEG} degrees of a border; {APART_M} m or more apart. "
-        f"The options are a quarter of a turn apart. {_COUNTS}",
+        f"The options are a quarter of a turn apart. {_CLEAR}",
         "direction",
         SYSTEM,
         "choice",
