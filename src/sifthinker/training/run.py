@@ -387,8 +387,10 @@ def quantization(quantize: str | None, dtype: str) -> dict[str, Any]:
         return {}
     from transformers import BitsAndBytesConfig
 
-    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
-    kind = {**four, "bnb_4bit_compute_dtype": dtype} if quantize == "4bit" else {"load_in_8bit": True}
+    kind: dict[str, Any] = {"load_in_8bit": True}
+    if quantize == "4bit":
+        kind = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+        kind |= {"bnb_4bit_compute_dtype": dtype}
     return {"quantization_config": BitsAndBytesConfig(**kind, llm_int8_skip_modules=[VISION, "lm_head"])}
 
 

@@ -163,7 +163,8 @@ class InStep:
             self.model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=self.device), use_cache=False)
 
     def _anyone(self, mine: int) -> bool:
-        return bool(reduce(torch.tensor(mine, device=self.device), "sum") > 0)
+        total: Any = reduce(torch.tensor(mine, device=self.device), "sum")
+        return bool(total > 0)
 
 
 class _OurFolders:
@@ -198,7 +199,7 @@ class _OurFolders:
         TRL 1.16 would gather it itself, but in a way in which no process gets the gradients of the others.
         """
         model: Any = self.model  # type: ignore[attr-defined]
-        whole = model.get_base_model() if isinstance(model, PeftModel) else model
+        whole: Any = model.get_base_model() if isinstance(model, PeftModel) else model
         head = whole.get_output_embeddings()
 
         def gather(*_: Any) -> None:
@@ -532,7 +533,8 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         with aside(self.model), torch.no_grad():
             ours, theirs = shared()[0].float(), stock()[0].float()
         # What the worst process has seen, so that all go on in the same way; nan stays nan.
-        off = self.accelerator.gather((ours - theirs).abs().mean()).max().item()
+        everywhere: Any = self.accelerator.gather((ours - theirs).abs().mean())
+        off = everywhere.max().item()
         self._unproven = False
         exact = next(self.model.parameters()).dtype == torch.float32 and not self.args.bf16
         # Also where it is nan.
