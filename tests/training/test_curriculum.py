@@ -16,7 +16,7 @@ import pytest
 
 from sifthinker.errors import InputError, SifError
 from sifthinker.rewards import REWARDS
-from sifthinker.training import trl_adapter
+from sifthinker.training import windows
 from sifthinker.training.curriculum import Curriculum, by_accuracy, by_confidence
 from tests.conftest import REPOSITORY
 from tests.training import mini
@@ -189,7 +189,7 @@ def test_groups_and_repeats_are_those_of_trl() -> None:
     from trl.trainer.utils import RepeatSampler
 
     stock = RepeatSampler(range(12), 2, batch_size=3, repeat_count=4, seed=3)
-    rows = list(trl_adapter.EpochOrder(stock, lambda: 0, curriculum(lag=4)))
+    rows = list(windows.EpochOrder(stock, lambda: 0, curriculum(lag=4)))
     assert len(rows) == len(stock) == 12 * 2 * 4
     for start in range(0, len(rows), 24):
         first, *others = [rows[start + 6 * n : start + 6 * n + 6] for n in range(4)]
@@ -207,7 +207,7 @@ def test_lag(accumulation: int, per_generation: int, iterations: int, workers: i
         gradient_accumulation_steps=accumulation, steps_per_generation=per_generation, num_iterations=iterations,
         dataloader_num_workers=workers, dataloader_prefetch_factor=None,
     )  # fmt: skip
-    assert trl_adapter.lag_of(args) == lag
+    assert windows.lag_of(args) == lag
 
 
 # --- real runs -------------------------------------------------------------------------------------------------------
@@ -263,8 +263,8 @@ def test_the_lag_is_what_the_data_loader_needs(
 ) -> None:
     more = {"curriculum": "confidence", "max_steps": 3, "save_strategy": "no", "limit": 12, **settings}
     assert len(train(made, tmp_path / "a", **more)) == 3
-    lag = trl_adapter.lag_of
-    monkeypatch.setattr(trl_adapter, "lag_of", lambda args: lag(args) - 1)
+    lag = windows.lag_of
+    monkeypatch.setattr(windows, "lag_of", lambda args: lag(args) - 1)
     with pytest.raises(SifError, match="is drawn when"):
         train(made, tmp_path / "b", **more)
 

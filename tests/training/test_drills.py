@@ -22,7 +22,7 @@ from sifthinker import cli
 from sifthinker.errors import EndpointError, InputError, SifError
 from sifthinker.records import ShardWriter, to_row
 from sifthinker.rewards import REWARDS, judge
-from sifthinker.training import trl_adapter
+from sifthinker.training import trl_adapter, windows
 from sifthinker.training.check import check
 from tests.conftest import REPOSITORY
 from tests.openai_server import Failure, serve
@@ -546,6 +546,6 @@ def test_groups_that_straddle_processes_are_refused() -> None:
 
     args: Any = SimpleNamespace(per_device_train_batch_size=1, steps_per_generation=2, num_generations=4, world_size=2)
     with pytest.raises(InputError, match="2 completions at a time, which are no whole groups of 4"):
-        trl_adapter.check_dynamic_sampling(args)
+        windows.check_dynamic_sampling(args)
     args.steps_per_generation = 8
-    trl_adapter.check_dynamic_sampling(args)
+    windows.check_dynamic_sampling(args)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sifthinker.training import trl_adapter
+from sifthinker.training import trl_adapter, windows
 from sifthinker.training.curriculum import Curriculum
 from sifthinker.training.progress import ProgressStore
 from tests.training import mini
@@ -84,7 +84,7 @@ def test_the_order_of_an_epoch_does_not_depend_on_the_epochs_before() -> None:
     from trl.trainer.utils import RepeatSampler
 
     def order(epoch: int) -> list[int]:
-        return list(trl_adapter.EpochOrder(RepeatSampler(range(9), 2, seed=3), lambda: epoch))
+        return list(windows.EpochOrder(RepeatSampler(range(9), 2, seed=3), lambda: epoch))
 
     assert order(1) == order(1) != order(0)
     assert sorted(order(1)) == sorted([*range(9), *range(9)])

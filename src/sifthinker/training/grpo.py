@@ -107,8 +107,8 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
 
     from .curriculum import CURRICULA
     from .run import build_args, check_quantize
-    from .trl_adapter import check_dynamic_sampling, check_save_steps
     from .trl_rewards import ANSWER, PROGRESS, find_rewards
+    from .windows import check_dynamic_sampling, check_save_steps
 
     check_quantize(config)
     find_rewards(config.rewards, config.profile)
@@ -154,8 +154,6 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     trl: fields of TRL's `GRPOConfig`.
     All input is looked at before the model is loaded, and nothing but caches is written before training begins.
     """
-    from peft import PeftModel
-
     from .config import trl_refusals
     from .data import load_rows
     from .lengths import ruler_of
@@ -167,9 +165,8 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
         LogHistory,
         early_stop,
         find_start,
-        lora_config,
         open_held_out,
-        open_model,
+        open_policy,
         open_processor,
         record_of,
         run,
@@ -196,12 +193,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     trainer: SifGRPOTrainer
     with _judge(config.judge, out, args.process_index, released) as judge:
         rewards = build_rewards(config.rewards, config.profile, store, lambda: trainer.window(), judge)
-        model = open_model(config.model, config.dtype, config.freeze_vision, config.quantize)
-        adapter = (
-            None
-            if isinstance(model, PeftModel) or not config.lora
-            else lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
-        )
+        model, adapter = open_policy(config)
         record = record_of("grpo", given, args)
         drawn = rows if held is None else held.rows
         sheets = Sheets(out, drawn, config.sheet_samples, config.sheet_steps, lambda: trainer)
@@ -228,7 +220,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
 def _curriculum(name: str, rows: Dataset, args: Any) -> Curriculum:
     """The curriculum over the rows of a data set, in windows as TRL makes them."""
     from .curriculum import Curriculum
-    from .trl_adapter import lag_of
+    from .windows import lag_of
 
     known = rows.with_format(None)
     size = args.generation_batch_size // args.num_generations

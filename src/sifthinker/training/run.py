@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
     from .evaluation import HeldOut
+    from .grpo import GrpoConfig
+    from .sft import SftConfig
 
 QUANTIZE = ("4bit", "8bit")
 VISION = r".*(visual|vision_tower|vision_model|multi_modal_projector|mm_projector).*"
@@ -392,6 +394,16 @@ def quantization(quantize: str | None, dtype: str) -> dict[str, Any]:
         kind = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
         kind |= {"bnb_4bit_compute_dtype": dtype}
     return {"quantization_config": BitsAndBytesConfig(**kind, llm_int8_skip_modules=[VISION, "lm_head"])}
+
+
+def open_policy(config: SftConfig | GrpoConfig) -> tuple[Any, Any]:
+    """The model of a config, and the LoRA that is put on it: None where it has an adapter, or is trained whole."""
+    from peft import PeftModel
+
+    model = open_model(config.model, config.dtype, config.freeze_vision, config.quantize)
+    if isinstance(model, PeftModel) or not config.lora:
+        return model, None
+    return model, lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
 
 
 def open_model(model: str, dtype: str, freeze_vision: bool, quantize: str | None = None) -> PreTrainedModel:

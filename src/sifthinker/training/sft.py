@@ -102,8 +102,6 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     trl: fields of TRL's `SFTConfig`.
     All input is looked at before the model is loaded, and nothing but the cache is written before training begins.
     """
-    from peft import PeftModel
-
     from .config import trl_refusals
     from .data import load_rows
     from .lengths import ruler_of
@@ -112,9 +110,8 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
         LogHistory,
         early_stop,
         find_start,
-        lora_config,
         open_held_out,
-        open_model,
+        open_policy,
         open_processor,
         record_of,
         run,
@@ -132,12 +129,7 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
         rows = load_rows(config.data, config.max_pixels, grid, out, config.target, config.limit, ruler)
         held = open_held_out(config, grid, config.eval_tokens, banned, rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
-    model = open_model(config.model, config.dtype, config.freeze_vision, config.quantize)
-    adapter = (
-        None
-        if isinstance(model, PeftModel) or not config.lora
-        else lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
-    )
+    model, adapter = open_policy(config)
     record = record_of("sft", given, args)
     with trl_refusals():
         trainer = SifSFTTrainer(

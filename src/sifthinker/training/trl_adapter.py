@@ -9,26 +9,21 @@ with them as the column `rows`.
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object, reduce
+from accelerate.utils import gather_object
 from peft import PeftModel
 from torch.distributed.fsdp import FSDPModule
-from torch.distributed.tensor import DTensor
-from torch.utils.data import Sampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 from trl.data_utils import prepare_multimodal_messages
 from trl.distributed import DistributedBackend
-from trl.models import unwrap_model_for_generation
 from trl.trainer.utils import split_tensor_dict
 
 from ..engines.processor import load_model
@@ -38,57 +33,19 @@ from .attention import prepare, why_not
 from .curriculum import Curriculum
 from .data import unreadable_rows
 from .dynamic import draw, places, tied
-from .evaluation import Evaluates, aside
+from .evaluation import Evaluates, aside, unwrapped
 from .progress import ProgressStore
 from .prompts import Prompts, image_model, unique_prompts
 from .rollout import complete, unknown_fields
 from .run import not_finite, sign
+from .sharded import InStep, local
 from .shared_prefix import log_probs
 from .trl_rewards import ANSWER, PROGRESS, read_replies
 from .vllm import check_agreement, collapsed
+from .windows import EpochOrder, generation_window
 
 SAME, SAME_BF16 = 1e-3, 0.05
 """Log-probabilities that differ by no more than this on average are the same, in float32 and in less."""
-
-
-def generation_window(global_step: int, args: GRPOConfig) -> int:
-    """The number of the generation batch that optimizer step `global_step` trains on."""
-    per_window = args.steps_per_generation * args.num_iterations  # type: ignore[operator]
-    return global_step * args.gradient_accumulation_steps // per_window
-
-
-def check_save_steps(args: GRPOConfig) -> None:
-    """Refuse checkpoints inside of a generation window, after which windows would be shifted on resume."""
-    per_window = args.steps_per_generation * args.num_iterations  # type: ignore[operator]
-    # The best model is saved where it is measured.
-    by_steps = {"steps": "save_steps", "best": "eval_steps" if args.eval_strategy == "steps" else ""}
-    name = by_steps.get(args.save_strategy)
-    if name and (every := getattr(args, name)) * args.gradient_accumulation_steps % per_window:
-        steps = max(1, per_window // args.gradient_accumulation_steps)
-        raise InputError(
-            f"{name} {every:g} falls inside of a generation window of {steps} optimizer steps: "
-            f"give a multiple of {steps}"
-        )
-
-
-def check_dynamic_sampling(args: GRPOConfig) -> None:
-    """Refuse groups that are spread over processes, each of which replaces its own."""
-    rows = args.per_device_train_batch_size * args.steps_per_generation  # type: ignore[operator]
-    if args.world_size > 1 and rows % args.num_generations:  # type: ignore[operator]
-        raise InputError(
-            f"dynamic_sampling: a process generates {rows} completions at a time, which are no whole groups of "
-            f"{args.num_generations}: raise per_device_train_batch_size or steps_per_generation"
-        )
-
-
-def lag_of(args: GRPOConfig) -> int:
-    """How many generation windows are drawn before the outcomes of windows before them are there.
-
-    A step's batches are fetched together, with one more before the first of them is used; workers fetch ahead.
-    """
-    ahead = args.dataloader_num_workers * (args.dataloader_prefetch_factor or 2)
-    batches = args.gradient_accumulation_steps + ahead + 1
-    return math.ceil(batches / (args.steps_per_generation * args.num_iterations)) - 1  # type: ignore[operator]
 
 
 def clear_groups(rewards: torch.Tensor, ids: Sequence[str], columns: Sequence[int]) -> None:
@@ -104,67 +61,9 @@ def clear_groups(rewards: torch.Tensor, ids: Sequence[str], columns: Sequence[in
             rewards[row, list(columns)] = torch.nan
 
 
-class EpochOrder(Sampler[int]):
-    """TRL's sampler in an order that follows from seed and epoch alone, or from a curriculum.
-
-    TRL draws each epoch's order from one generator, which a resumed run starts anew: in a later epoch it would go
-    through the order of the first, and train on some samples twice and on others not at all.
-
-    epoch: tells the current epoch, from 0.
-    """
-
-    def __init__(self, sampler: Any, epoch: Callable[[], int], curriculum: Curriculum | None = None) -> None:
-        self.sampler, self.epoch, self.curriculum = sampler, epoch, curriculum
-
-    def __iter__(self) -> Iterator[int]:
-        if self.curriculum is not None:
-            return (
-                row
-                for window in self.curriculum.epoch(self.epoch())
-                for _ in range(self.sampler.repeat_count)
-                for row in window
-                for _ in range(self.sampler.mini_repeat_count)
-            )
-        if self.sampler.shuffle:
-            self.sampler.generator.manual_seed(self.sampler.seed + self.epoch())
-        return iter(self.sampler)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-
 def is_quantized(model: Any) -> bool:
     """Whether bitsandbytes holds the weights of a model (or of an adapter's base)."""
     return bool(getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False))
-
-
-def local(parameter: Any) -> Any:
-    """The part of a parameter that this process holds, where parameters are cut over processes."""
-    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
-
-
-class InStep:
-    """A model whose weights are sharded, called in a loop that ends at another time in each process.
-
-    Every forward pass gathers weights from all processes, so all have to make as many: those that are done help the
-    others by passes over one token.
-    """
-
-    def __init__(self, model: Any, device: torch.device) -> None:
-        self.model, self.device = model, device
-
-    def __call__(self, **inputs: Any) -> Any:
-        self._anyone(1)
-        return self.model(**inputs)
-
-    def finish(self) -> None:
-        """Go on until no process makes a pass of its own."""
-        while self._anyone(0):
-            self.model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=self.device), use_cache=False)
-
-    def _anyone(self, mine: int) -> bool:
-        total: Any = reduce(torch.tensor(mine, device=self.device), "sum")
-        return bool(total > 0)
 
 
 class _OurFolders:
@@ -436,7 +335,7 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         if self.use_vllm:
             return self._ask_vllm(prompt_ids, num_generations)
         try:
-            with self._whole_model() as model:
+            with unwrapped(self) as model:
                 if not self.sharded or (self._dist.is_zero3 and self.args.ds3_gather_for_generation):
                     return complete(model, self._prompts[self._mode], self.generation_config), None
                 together = InStep(model, self.accelerator.device)
@@ -447,21 +346,6 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             if "probability tensor" not in str(error):
                 raise
             raise not_finite(self.state.global_step, "the model's scores are no numbers") from error
-
-    @contextmanager
-    def _whole_model(self) -> Iterator[Any]:
-        """The model without gradients, with all of its weights where DeepSpeed can gather them."""
-        with (
-            unwrap_model_for_generation(
-                self.model_wrapped,
-                self.accelerator,
-                gather_deepspeed3_params=self.args.ds3_gather_for_generation,
-                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,  # type: ignore[arg-type]
-            ) as model,
-            torch.no_grad(),
-            self._dist.summon_full_params(self.model_wrapped, recurse=False),
-        ):
-            yield model
 
     def _ask_vllm(self, prompt_ids: list[list[int]], group: int) -> tuple[list[list[int]], list[list[float]]]:
         if self.state.global_step != self._last_loaded_step:
@@ -474,7 +358,7 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         logps = [[top[0] for top in tokens] for tokens in found]
         if not self._vllm_agrees:
             plain = self.top_p == 1.0 and not self.top_k and not self.min_p and self.repetition_penalty == 1.0
-            with self._whole_model() as model:
+            with unwrapped(self) as model:
                 check_agreement(
                     model, self._prompts[self._mode], read, said, logps if plain else None, self.temperature
                 )
