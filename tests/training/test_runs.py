@@ -109,6 +109,23 @@ def test_killed_and_resumed_equals_unbroken(
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_a_run_at_its_end_trains_no_further(
+    stage: str, made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The last step is amidst of an epoch.
+    values = values_for(stage, made, tmp_path / "run", max_steps=2)
+    log, model = train(stage, values), tmp_path / "run" / "model.safetensors"
+    final, written = model.read_bytes(), model.stat().st_mtime_ns
+    assert train(stage, {**values, "resume": True}) == log
+    assert model.stat().st_mtime_ns == written
+    assert f"{tmp_path / 'run'}: finished at step 2; to train on, start a run with --model" in capsys.readouterr().out
+    # Killed between the last checkpoint and the model.
+    model.unlink()
+    assert train(stage, {**values, "resume": True}) == log
+    assert model.read_bytes() == final
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_run_says_where_it_comes_from(stage: str, made: tuple[Path, Path], unbroken: dict) -> None:
     out = unbroken[stage][0]
     record = json.loads((out / "training.json").read_text())
@@ -319,6 +336,7 @@ def test_the_reference_is_the_warmed_up_adapter_also_after_resume(made: tuple[Pa
         patch.setattr(SifGRPOTrainer, "_generate_and_score_completions", scored)
         log = train("grpo", values)
         shutil.rmtree(tmp_path / "grpo" / "checkpoint-4")
+        (tmp_path / "grpo" / "adapter_model.safetensors").unlink()
         assert [row["kl"] for row in train("grpo", {**values, "resume": True})] == [row["kl"] for row in log]
     assert log[0]["kl"] == pytest.approx(0, abs=1e-6)
     assert log[-1]["kl"] > 1e-3, "the policy has left it"
@@ -415,6 +433,23 @@ def test_trl_still_has_the_methods_that_we_override() -> None:
             "mm_token_type_ids",
             "image_position_ids",
         ],
+        "_generate": ["self", "prompts"],
+        "_run_epoch": [
+            "self",
+            "model",
+            "epoch",
+            "train_dataloader",
+            "steps_in_epoch",
+            "num_update_steps_per_epoch",
+            "trial",
+            "ignore_keys_for_eval",
+            "start_time",
+            "resume_from_checkpoint",
+            "epochs_trained",
+            "steps_trained_in_current_epoch",
+        ],
+        "log": ["self", "logs", "start_time"],
+        "_save_rng_state": ["self", "output_dir"],
         "_get_train_sampler": ["self", "dataset"],
         "_save": ["self", "output_dir", "state_dict"],
         "_save_checkpoint": ["self", "model", "trial"],

@@ -284,6 +284,21 @@ def test_a_run_without_progress_ends_with_its_best_weights(made: tuple[Path, Pat
     assert counter == {"early_stopping_patience_counter": 2}
 
 
+@pytest.mark.usefixtures("falling")
+def test_a_run_that_was_ended_early_is_finished(
+    made: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    log = early("sft", made, out, eval_tokens=4)
+    final = (out / "adapter_model.safetensors").read_bytes()
+    assert early("sft", made, out, eval_tokens=4, resume=True) == log
+    assert f"{out}: finished at step 4 of 6, since evaluations got no better" in capsys.readouterr().out
+    # Killed after its last checkpoint, before the best weights were written.
+    (out / "adapter_model.safetensors").unlink()
+    ended_early_with_the_best(out, early("sft", made, out, eval_tokens=4, resume=True))
+    assert (out / "adapter_model.safetensors").read_bytes() == final
+
+
 def test_a_resumed_run_goes_on_counting(
     made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +308,7 @@ def test_a_resumed_run_goes_on_counting(
     early("sft", made, tmp_path / "run", eval_tokens=4)
     # As if it had been killed before the last checkpoint: one evaluation without a better one has been.
     shutil.rmtree(tmp_path / "run" / "checkpoint-3")
+    (tmp_path / "run" / "adapter_model.safetensors").unlink()
     values = iter([0.375, 0.25])
     log = early("sft", made, tmp_path / "run", eval_tokens=4, resume=True)
     assert [row["step"] for row in log if "loss" in row] == [1, 2, 3]

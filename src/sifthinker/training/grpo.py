@@ -165,11 +165,13 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
         LogHistory,
         early_stop,
         find_start,
+        finished,
         open_held_out,
         open_policy,
         open_processor,
         record_of,
         run,
+        say_finished,
     )
     from .sheets import Sheets
     from .trl_adapter import SifGRPOTrainer
@@ -178,6 +180,8 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     args = trl_args(config, trl)
     out, given = Path(config.out), to_dict(config, trl)
     checkpoint = find_start(out, given, config, args.world_size)
+    if finished(out):
+        return say_finished(out, checkpoint, args.process_index == 0)
     processor, family = open_processor(config.model, config.max_pixels)
     banned = vision_ids(processor, model_config(config.model))
     args.generation_kwargs = without(banned, args.generation_kwargs or {}, args.use_vllm)

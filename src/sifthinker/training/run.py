@@ -168,6 +168,21 @@ def finished(out: Path) -> bool:
     return any(out.glob("*.safetensors")) and (out / RECORD).exists() and not (out / CACHE).exists()
 
 
+def say_finished(out: Path, checkpoint: Path | None, first: bool) -> dict[str, float]:
+    """Say, in the first process, that there is nothing to resume; returns TRL's last metrics.
+
+    checkpoint: the newest, which knows how many steps there were to be.
+    """
+    last = {"step": 0, **(read_lines(out / LOG) or [{}])[-1]}
+    step, most = last.pop("step"), None
+    if checkpoint is not None:
+        most = json.loads((checkpoint / "trainer_state.json").read_text())["max_steps"]
+    if first:
+        early = f" of {most}, since evaluations got no better" if most is not None and step < most else ""
+        print(f"{out}: finished at step {step}{early}; to train on, start a run with --model {out}", flush=True)
+    return last
+
+
 def _as_read_back(config: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(config, default=str))  # tuples are lists
 

@@ -110,17 +110,21 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
         LogHistory,
         early_stop,
         find_start,
+        finished,
         open_held_out,
         open_policy,
         open_processor,
         record_of,
         run,
+        say_finished,
     )
     from .trl_adapter import SifSFTTrainer
 
     args = trl_args(config, trl)
     out, given = Path(config.out), to_dict(config, trl)
     checkpoint = find_start(out, given, config, args.world_size)
+    if finished(out):
+        return say_finished(out, checkpoint, args.process_index == 0)
     processor, family = open_processor(config.model, config.max_pixels)
     grid = pixel_grid(processor) or family.grid
     ruler = ruler_of(config, args, processor, grid)

@@ -20,6 +20,7 @@ import torch
 from accelerate.utils import gather_object
 from peft import PeftModel
 from torch.distributed.fsdp import FSDPModule
+from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 from trl.data_utils import prepare_multimodal_messages
@@ -117,6 +118,16 @@ class _OurFolders:
         if unreadable := unreadable_rows(self.train_dataset):  # type: ignore[attr-defined]
             logs["unreadable_rows"] = unreadable
         super().log(logs, *args, **kwargs)  # type: ignore[misc]
+
+    def _run_epoch(self, **more: Any) -> None:
+        # transformers looks after a step only whether a run is over; one that was killed at its end would make another.
+        trainer: Any = self
+        stops = [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
+        early = any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in stops)
+        if early or trainer.state.global_step >= trainer.state.max_steps:
+            trainer.control.should_training_stop = True
+        else:
+            super()._run_epoch(**more)  # type: ignore[misc]
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)  # type: ignore[misc]
