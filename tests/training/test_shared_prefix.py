@@ -16,6 +16,7 @@ from transformers import GenerationConfig
 from trl import GRPOConfig, GRPOTrainer
 
 from sifthinker.engines.processor import load_model, load_processor
+from sifthinker.errors import InputError
 from sifthinker.sample import Sample
 from sifthinker.training import attention, trl_adapter
 from sifthinker.training.attention import why_not
@@ -70,8 +71,7 @@ class Stock(GRPOTrainer):
 
 
 def trainer_of(kind: type, model: Path, folder: Path, count: int, group: int, **more: Any) -> Any:
-    names = ("beta", "bf16", "gradient_checkpointing", "steps_per_generation")
-    settings = {key: more.pop(key) for key in names if key in more}
+    settings = {key: more.pop(key) for key in list(more) if key in GRPOConfig.__dataclass_fields__}
     args = GRPOConfig(
         output_dir=str(folder), use_cpu=True, report_to="none", remove_unused_columns=False,
         per_device_train_batch_size=count, num_generations=group, max_completion_length=12, learning_rate=1e-3,
@@ -159,6 +159,46 @@ def test_parity_with_stock_trl(
     assert largest(our_grads, their_grads) < 1e-5
     if "peft_config" not in more and any(pictures):
         assert any("visual" in name for name in our_grads)
+
+
+@pytest.mark.parametrize(
+    ("parts", "more"),
+    [
+        (2, {"gradient_accumulation_steps": 2, "beta": 0.04}),
+        # Several optimizer steps on one generation batch: the old policy's log-probabilities count as well.
+        (2, {"steps_per_generation": 2, "num_iterations": 2, "peft_config": True}),
+        # A group lies in two micro-batches.
+        (4, {"gradient_accumulation_steps": 4}),
+        (2, {"gradient_accumulation_steps": 2, "loss_type": "dr_grpo"}),
+        (2, {"gradient_accumulation_steps": 2, "loss_type": "grpo", "importance_sampling_level": "sequence"}),
+        (2, {"gradient_accumulation_steps": 2, "loss_type": "grpo", "mask_truncated_completions": True}),
+    ],
+)
+def test_parity_in_several_micro_batches(
+    parts: int, more: dict[str, Any], models: dict[str, Path], tmp_path: Path
+) -> None:
+    found = []
+    for kind in (Stock, SifGRPOTrainer):
+        torch.manual_seed(0)
+        config: dict[str, Any] = {**more, **({"prefix_sharing": "on"} if kind is SifGRPOTrainer else {})}
+        if "peft_config" in config:
+            config["peft_config"] = lora_config(4, 8, 0.0)
+        trainer = trainer_of(kind, models["qwen2_5_vl"], tmp_path, 8 // parts, 4, **config)
+        # The first group is cut off altogether, the second in parts.
+        end = trainer.processing_class.tokenizer.eos_token_id
+        completions = [[*c, end] if n in (4, 6) else c for n, c in enumerate(ragged(8))]
+        trainer._generate_single_turn = lambda *_, made=completions, **__: (made, None)
+        trainer.current_gradient_accumulation_steps = more.get("gradient_accumulation_steps", 1)
+        trainer.model.train()
+        micro = []
+        for trainer._step in range(parts):
+            micro.append(trainer._prepare_inputs(rows_of([2, 1], 4)))
+            trainer.compute_loss(trainer.model, micro[-1]).backward()
+        assert ("old_per_token_logps" in micro[0]) == ("num_iterations" in more)
+        assert all(len(batch["completion_ids"]) == 8 // parts for batch in micro)
+        found.append({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None})
+    assert max(gradient.abs().max() for gradient in found[0].values()) > 1e-4
+    assert largest(found[1], found[0]) < 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -260,6 +300,10 @@ def test_models_that_cannot_share_are_refused(models: dict[str, Path], tmp_path:
             object.__setattr__(model.config.get_text_config(), name, value)
         assert words in (why_not(model) or "")
     assert "no vision-language model" in (why_not(SimpleNamespace()) or "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trl_adapter, "why_not", lambda model: "it has layers with sliding_attention")
+        with pytest.raises(InputError, match="prefix_sharing: on, but this model cannot: it has layers with sliding"):
+            trainer_of(SifGRPOTrainer, models["qwen2_5_vl"], tmp_path, 4, 2, prefix_sharing="on")
 
 
 def test_other_families_go_through_trl(

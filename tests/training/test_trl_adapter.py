@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from sifthinker.training import trl_adapter, windows
+from sifthinker.errors import InputError
+from sifthinker.training import evaluation, sharded, trl_adapter, windows
 from sifthinker.training.curriculum import Curriculum
 from sifthinker.training.progress import ProgressStore
 from tests.training import mini
@@ -89,3 +90,23 @@ def test_the_order_of_an_epoch_does_not_depend_on_the_epochs_before() -> None:
     assert order(1) == order(1) != order(0)
     assert sorted(order(1)) == sorted([*range(9), *range(9)])
     assert order(0) == list(RepeatSampler(range(9), 2, seed=3)), "the first epoch is TRL's"
+
+
+def test_sharded_weights_want_pictures_in_all_prompts_or_in_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharded, "gather_object", lambda mine: [*mine, True])
+    sharded.refuse_mixture([True, True])
+    with pytest.raises(InputError, match="questions with and without pictures in one batch"):
+        sharded.refuse_mixture([False])
+
+
+def test_where_weights_are_sharded_all_processes_ask_as_often() -> None:
+    def shares(total: int, processes: int, cut: bool) -> list[list[int]]:
+        trainers: list[Any] = [
+            SimpleNamespace(accelerator=SimpleNamespace(process_index=n, num_processes=processes), sharded=cut)
+            for n in range(processes)
+        ]
+        return [evaluation.share(trainer, total) for trainer in trainers]
+
+    assert shares(5, 2, cut=False) == [[0, 2, 4], [1, 3]]
+    assert shares(5, 2, cut=True) == [[0, 2, 4], [1, 3, 0]]
+    assert shares(2, 5, cut=True) == [[0], [1], [0], [1], [0]]

@@ -228,15 +228,14 @@ def test_every_process_asks_a_part_and_knows_all(trainer: Any, monkeypatch: pyte
 
 def test_other_families_are_asked_through_their_own_generate(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [trainer.held_out.rows[n] for n in range(3)]
-    model, config = trainer.model.eval(), evaluation.greedy(trainer, trainer.held_out)
-    ours = evaluation.replies(trainer, model, rows, config)
+    trainer.model.eval()
+    config = evaluation.greedy(trainer, trainer.held_out)
+    ours = evaluation.replies(trainer, rows, config)
     monkeypatch.setattr(evaluation, "why_not", lambda model: "another family")
-    assert evaluation.replies(trainer, model, rows, config) == ours
+    assert evaluation.replies(trainer, rows, config) == ours
     assert len(set(ours)) > 1
     torch.manual_seed(0)
-    drawn = evaluation.replies(
-        trainer, model, rows, GenerationConfig(**{**config.to_dict(), "do_sample": True}), count=2
-    )
+    drawn = evaluation.replies(trainer, rows, GenerationConfig(**{**config.to_dict(), "do_sample": True}), count=2)
     assert len(drawn) == 6
     assert drawn[0] != drawn[1]
 

@@ -1,8 +1,9 @@
-"""GRPO runs that several processes make together, and what each process saw of them.
+"""Runs that several processes make together, and what each process saw of them.
 
-    torchrun --nproc_per_node 2 -m tests.training.worker CASES.json
+    torchrun --nproc_per_node 2 -m tests.training.worker CASES.json [STEP]
 
-A case is a config of GRPO-SIF. What process N saw (`record_run`) goes to a file beside the run folder, OUT-seen-N.pt.
+A case is a config of GRPO-SIF, or, without rewards, of the warm-up. What process N saw (`record`) goes to a file beside
+the run folder, OUT-seen-N.pt. After STEP, if it is given, the first process is killed.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from accelerate import DistributedType, PartialState
 from accelerate.utils import gather_object
@@ -22,7 +25,8 @@ from transformers import TrainerCallback
 from sifthinker.rewards import REWARDS
 from sifthinker.sample import Sample
 from sifthinker.trace import Trace
-from sifthinker.training import grpo, trl_adapter
+from sifthinker.training import grpo, run, sft, trl_adapter
+from tests.training.mini import blind_to_even
 
 
 def told(trainer: Any) -> list[list[int]]:
@@ -63,11 +67,11 @@ def record_run(values: dict[str, Any]) -> dict[str, Any]:
 
     Completions are those of `told`, but for configs that draw none (`do_sample: false`).
     """
-    seen, trainers, advantages, completions = Seen(), [], [], []
-    init = trl_adapter.SifGRPOTrainer.__init__
-    generate = trl_adapter.SifGRPOTrainer._generate_single_turn
+    seen, trainers, advantages, completions, rolls = Seen(), [], [], [], []
     greedy = not (values.get("generation_kwargs") or {}).get("do_sample", True)
-    score = trl_adapter.SifGRPOTrainer._generate_and_score_completions
+    kind = trl_adapter.SifGRPOTrainer
+    init, generate, roll = kind.__init__, kind._generate_single_turn, kind._roll
+    score = kind._generate_and_score_completions
 
     def remember(self: Any, *args: Any, callbacks: list[Any], **more: Any) -> None:
         trainers.append(self)
@@ -83,29 +87,65 @@ def record_run(values: dict[str, Any]) -> dict[str, Any]:
         completions.append(gather_object(made))
         return made, None
 
+    def rolled(self: Any, inputs: Any) -> Any:
+        made, rewards = roll(self, inputs)
+        rolls.append((self.window(), gather_object([row["sample"].id for row in inputs]), rewards.clone()))
+        return made, rewards
+
     patched = {
         "__init__": remember, "_generate_and_score_completions": scored, "_generate_single_turn": generated,
+        "_roll": rolled,
     }  # fmt: skip
-    before = {name: getattr(trl_adapter.SifGRPOTrainer, name) for name in patched}
-    answer, REWARDS["answer"] = REWARDS["answer"], long_is_right
-    for name, function in patched.items():
-        setattr(trl_adapter.SifGRPOTrainer, name, function)
-    try:
+    answer = blind_to_even if values.get("dynamic_sampling") else long_is_right
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(REWARDS, "answer", answer)
+        for name, function in patched.items():
+            patch.setattr(kind, name, function)
         grpo.train(values)
-    finally:
-        REWARDS["answer"] = answer
-        for name, function in before.items():
-            setattr(trl_adapter.SifGRPOTrainer, name, function)
     (trainer,) = trainers
     return {
         "gradients": seen.gradients,
         "advantages": torch.stack(advantages),
         "completions": completions,
+        "rolls": rolls,
         "visits": trainer.store._visits,
         "log": trainer.state.log_history,
         "sharing": trainer.sharing,
         "sharded": trainer.sharded,
     }
+
+
+def record_warm_up(values: dict[str, Any]) -> dict[str, Any]:
+    """Run the warm-up in this process (with those beside it) and return what it saw."""
+    seen, trainers = Seen(), []
+    init = trl_adapter.SifSFTTrainer.__init__
+
+    def remember(self: Any, *args: Any, callbacks: list[Any], **more: Any) -> None:
+        trainers.append(self)
+        init(self, *args, callbacks=[*callbacks, seen], **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trl_adapter.SifSFTTrainer, "__init__", remember)
+        sft.train(values)
+    (trainer,) = trainers
+    return {"gradients": seen.gradients, "log": trainer.state.log_history, "sharded": trainer.sharded}
+
+
+def record(values: dict[str, Any]) -> dict[str, Any]:
+    """Of a run of either stage."""
+    return record_run(values) if "rewards" in values else record_warm_up(values)
+
+
+def die_after(step: int) -> None:
+    """End this process as a power cut does, once a step is logged."""
+    write = run.LogHistory.on_log
+
+    def on_log(self: Any, args: Any, state: Any, *rest: Any, **more: Any) -> None:
+        write(self, args, state, *rest, **more)
+        if state.global_step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run.LogHistory.on_log = on_log  # type: ignore[method-assign]
 
 
 def shard_on_cpu() -> None:
@@ -123,8 +163,10 @@ def shard_on_cpu() -> None:
 if __name__ == "__main__":
     if os.environ.get("ACCELERATE_USE_FSDP"):
         shard_on_cpu()
+    if len(sys.argv) > 2 and os.environ["RANK"] == "0":
+        die_after(int(sys.argv[2]))
     for case in json.loads(Path(sys.argv[1]).read_text()):
-        found = record_run(case)
+        found = record(case)
         rank = torch.distributed.get_rank()
         torch.save(found, Path(case["out"]).with_name(f"{Path(case['out']).name}-seen-{rank}.pt"))
     torch.distributed.destroy_process_group()

@@ -9,6 +9,7 @@ RUN/evals/step-000050.jsonl    the items of each evaluation, as in `items.jsonl`
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 import warnings
@@ -25,6 +26,7 @@ from datasets import Dataset as Rows
 from tqdm import tqdm
 from transformers import GenerationConfig
 from trl.data_utils import prepare_multimodal_messages
+from trl.distributed import DistributedBackend
 from trl.models import unwrap_model_for_generation
 
 from ..benchmarks.dataset import Dataset
@@ -35,6 +37,7 @@ from ..records import atomic_write, disk_errors
 from .attention import why_not
 from .prompts import unique_prompts
 from .rollout import complete
+from .sharded import InStep, refuse_mixture
 
 EVALS = "evals"
 
@@ -105,15 +108,15 @@ def greedy(trainer: Any, held: HeldOut) -> GenerationConfig:
 
 
 def replies(
-    trainer: Any, model: Any, rows: Sequence[dict[str, Any]], config: GenerationConfig, count: int = 1
+    trainer: Any, rows: Sequence[dict[str, Any]], config: GenerationConfig, count: int = 1
 ) -> list[tuple[str, str]]:
     """`count` completions of each row, one row after the other: the text, and "stop" or "length" for how it ended.
 
-    model: unwrapped. rows: with `prompt` and `images`; the prompts are built as in training.
+    rows: with `prompt` and `images`; the prompts are built as in training.
     """
     processor = trainer.processing_class
     shown = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in rows]
-    once = why_not(model) is None
+    once = why_not(trainer.model) is None
     fields = processor.apply_chat_template(
         shown,
         add_generation_prompt=True,
@@ -122,16 +125,19 @@ def replies(
         **({} if once else {"padding": True, "padding_side": "left", "return_tensors": "pt"}),
         **(getattr(trainer.args, "chat_template_kwargs", None) or {}),
     )
-    if once:
-        numbers = [n for n in range(len(rows)) for _ in range(count)]
-        others = {name: values for name, values in fields.items() if name not in ("input_ids", "attention_mask")}
-        counts = [len(row["images"]) for row in rows]
-        made = complete(model, unique_prompts(model, numbers, fields["input_ids"], others, counts), config)
-    else:
-        given = fields.to(next(model.parameters()).device, dtype=model.dtype)
-        with torch.no_grad():
-            output = model.generate(**given, generation_config=config, num_return_sequences=count)
-        made = output[:, given["input_ids"].shape[1] :].tolist()
+    if trainer.sharded:
+        refuse_mixture([bool(row["images"]) for row in rows])
+    with unwrapped(trainer) as model:
+        if once:
+            numbers = [n for n in range(len(rows)) for _ in range(count)]
+            others = {name: values for name, values in fields.items() if name not in ("input_ids", "attention_mask")}
+            counts = [len(row["images"]) for row in rows]
+            made = complete(model, unique_prompts(model, numbers, fields["input_ids"], others, counts), config)
+        else:
+            given = fields.to(next(model.parameters()).device, dtype=model.dtype)
+            with torch.no_grad():
+                output = model.generate(**given, generation_config=config, num_return_sequences=count)
+            made = output[:, given["input_ids"].shape[1] :].tolist()
     ends = set(torch.as_tensor(config.eos_token_id).flatten().tolist())
     found = []
     for tokens in made:
@@ -143,24 +149,36 @@ def replies(
 
 @contextmanager
 def unwrapped(trainer: Any) -> Iterator[Any]:
-    """The model, whole where its weights are spread over processes by DeepSpeed."""
+    """The model for one batch of completions, in all processes at once where its weights are sharded.
+
+    DeepSpeed gathers them for it (but for `ds3_gather_for_generation: false`), else every pass does.
+    """
+    gather = getattr(trainer.args, "ds3_gather_for_generation", True)
     with unwrap_model_for_generation(
         trainer.model_wrapped,
         trainer.accelerator,
-        gather_deepspeed3_params=getattr(trainer.args, "ds3_gather_for_generation", True),
+        gather_deepspeed3_params=gather,
         gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
     ) as model:
-        yield model
+        if not trainer.sharded or (gather and not trainer.is_fsdp_enabled):
+            yield model
+        else:
+            in_step = InStep(model, trainer.accelerator.device)
+            yield in_step
+            in_step.finish()
 
 
-def share(trainer: Any, total: int) -> range:
-    """Which of `total` things fall to this process."""
-    return range(trainer.accelerator.process_index, total, trainer.accelerator.num_processes)
+def share(trainer: Any, total: int) -> list[int]:
+    """Which of `total` things fall to this process; where weights are sharded, as many to each, some to two."""
+    me, processes = trainer.accelerator.process_index, trainer.accelerator.num_processes
+    if trainer.sharded:
+        return [number % total for number in range(me, math.ceil(total / processes) * processes, processes)]
+    return list(range(me, total, processes))
 
 
 def together(mine: Sequence[tuple[int, Any]]) -> list[Any]:
-    """What all processes made of their share, in order. mine: with its number."""
-    return [made for _, made in sorted(gather_object(list(mine)), key=lambda pair: pair[0])]
+    """What all processes made of their share, once and in order. mine: with its number."""
+    return [made for _, made in sorted(dict(gather_object(list(mine))).items())]
 
 
 def numbers_of(items: Sequence[Item]) -> dict[str, float]:
@@ -177,17 +195,25 @@ class Evaluates:
     """For trainers: `evaluate` asks the held-out samples.
 
     In several processes each asks a part; all get the same metrics.
+
+    sharded: whether weights are only there inside of a forward pass, in which all processes have to take part.
     """
+
+    sharded: bool
 
     def __init__(self, *args: Any, held_out: HeldOut | None = None, **kwargs: Any) -> None:
         self.held_out = held_out
         rows = None if held_out is None else held_out.rows
         super().__init__(*args, eval_dataset=rows, **kwargs)  # type: ignore[call-arg]
-        if held_out is not None and self.is_fsdp_enabled:  # type: ignore[attr-defined]
-            raise InputError(
-                "eval_data: FSDP spreads the weights in a way in which processes cannot generate each on its own; use "
-                "DeepSpeed, or give checkpoints to `sifthinker eval`"
-            )
+        trainer: Any = self
+        self.sharded = trainer.is_fsdp_enabled or DistributedBackend(trainer.accelerator).is_zero3
+        if held_out is not None and self.sharded:
+            if trainer.is_fsdp_enabled and (reason := why_not(trainer.model)):
+                raise InputError(
+                    f"eval_data: with FSDP processes generate in step, which this model cannot: {reason}; use "
+                    "DeepSpeed, or give checkpoints to `sifthinker eval`"
+                )
+            refuse_mixture([bool(pictures) for pictures in held_out.rows.with_format(None)["images"]])
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -223,11 +249,10 @@ class Evaluates:
         batches = [numbers[start : start + size] for start in range(0, len(numbers), size)]
         silent = trainer.args.disable_tqdm or not trainer.is_local_process_zero()
         mine: list[tuple[int, Item]] = []
-        with unwrapped(trainer) as model:
-            for batch in tqdm(batches, desc="evaluation", unit="batch", leave=False, disable=silent):
-                rows = [held.rows[n] for n in batch]
-                said = replies(trainer, model, rows, greedy(trainer, held))
-                for n, row, (text, reason) in zip(batch, rows, said, strict=True):
-                    item = {"raw_reply": text, "finish_reason": reason, "reason": "", "error": None}
-                    mine.append((n, judge(about(row["sample"]) | item, row["sample"], bench)))
+        for batch in tqdm(batches, desc="evaluation", unit="batch", leave=False, disable=silent):
+            rows = [held.rows[n] for n in batch]
+            said = replies(trainer, rows, greedy(trainer, held))
+            for n, row, (text, reason) in zip(batch, rows, said, strict=True):
+                item = {"raw_reply": text, "finish_reason": reason, "reason": "", "error": None}
+                mine.append((n, judge(about(row["sample"]) | item, row["sample"], bench)))
         return together(mine)

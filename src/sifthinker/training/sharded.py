@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from accelerate.utils import reduce
+from accelerate.utils import gather_object, reduce
 from torch.distributed.tensor import DTensor
+
+from ..errors import InputError
 
 
 def local(parameter: Any) -> Any:
     """The part of a parameter that this process holds, where parameters are cut over processes."""
     return parameter.to_local() if isinstance(parameter, DTensor) else parameter
+
+
+def refuse_mixture(pictures: Sequence[bool]) -> None:
+    """Raise `InputError` if some prompts of all processes have pictures and others not, in what is one pass of each.
+
+    The vision tower is cut as well: a process that leaves it out would not send the others its part.
+    """
+    if len(set(gather_object(list(pictures)))) > 1:
+        raise InputError(
+            "sharded weights: questions with and without pictures in one batch would leave processes waiting for "
+            "each other; train and evaluate them one after the other, or with whole weights (ddp, zero2)"
+        )
 
 
 class InStep:

@@ -29,7 +29,7 @@ from ..draw import draw_group, stack
 from ..records import atomic_write, disk_errors
 from ..sample import Sample
 from ..trace import Area, Trace
-from .evaluation import aside, replies, share, together, unwrapped
+from .evaluation import aside, replies, share, together
 from .trl_rewards import read_replies
 
 SHEETS = "sheets"
@@ -56,8 +56,9 @@ class Sheets(TrainerCallback):
 
     def _draw(self, state: Any) -> None:
         trainer = self.trainer()
-        # FSDP spreads weights in a way in which a process cannot generate on its own.
-        if not (self.every and self.samples) or state.global_step % self.every or trainer.is_fsdp_enabled:
+        if not (self.every and self.samples) or state.global_step % self.every:
+            return
+        if trainer.is_fsdp_enabled and not trainer.once:  # processes can generate in step by `rollout` alone
             return
         rows = [self.rows[n] for n in range(self.samples)]
         said = rollouts(trainer, rows)
@@ -103,14 +104,13 @@ def rollouts(trainer: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
         share(trainer, len(rows)),
         max(1, args.per_device_train_batch_size * args.steps_per_generation // count),
     )
-    mine: list[tuple[int, str]] = []
-    with aside(trainer.model, seed=args.seed), unwrapped(trainer) as model:
+    mine: list[tuple[int, list[str]]] = []
+    with aside(trainer.model, seed=args.seed):
         for start in range(0, len(numbers), size):
             batch = numbers[start : start + size]
-            said = replies(trainer, model, [rows[n] for n in batch], config, count)
-            # Sorting keeps the order of those that have the same number.
-            mine += [(batch[i // count], text) for i, (text, _) in enumerate(said)]
-    return together(mine)
+            said = [text for text, _ in replies(trainer, [rows[n] for n in batch], config, count)]
+            mine += [(n, said[i * count : (i + 1) * count]) for i, n in enumerate(batch)]
+    return [text for texts in together(mine) for text in texts]
 
 
 def scored(

@@ -24,7 +24,6 @@ from transformers import EarlyStoppingCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer, SFTTrainer
 from trl.data_utils import prepare_multimodal_messages
-from trl.distributed import DistributedBackend
 from trl.trainer.utils import split_tensor_dict
 
 from ..engines.processor import load_model
@@ -39,7 +38,7 @@ from .progress import ProgressStore
 from .prompts import Prompts, image_model, unique_prompts
 from .rollout import complete, unknown_fields
 from .run import not_finite, sign
-from .sharded import InStep, local
+from .sharded import local, refuse_mixture
 from .shared_prefix import log_probs
 from .trl_rewards import ANSWER, PROGRESS, read_replies
 from .vllm import check_agreement, collapsed
@@ -87,7 +86,7 @@ class _OurFolders:
 
         before: the weights of an adapter that is continued, as they were.
         """
-        if self.is_fsdp_enabled or DistributedBackend(self.accelerator).is_zero3:  # type: ignore[attr-defined]
+        if self.sharded:  # type: ignore[attr-defined]
             raise InputError("quantize: rounded weights cannot be cut over processes; launch with ddp or zero2")
         for name, parameter in self.model.named_parameters():  # type: ignore[attr-defined]
             if parameter.requires_grad:
@@ -119,7 +118,7 @@ class _OurFolders:
             logs["unreadable_rows"] = unreadable
         super().log(logs, *args, **kwargs)  # type: ignore[misc]
 
-    def _run_epoch(self, **more: Any) -> None:
+    def _run_epoch(self, *args: Any, **more: Any) -> None:
         # transformers looks after a step only whether a run is over; one that was killed at its end would make another.
         trainer: Any = self
         stops = [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
@@ -127,7 +126,7 @@ class _OurFolders:
         if early or trainer.state.global_step >= trainer.state.max_steps:
             trainer.control.should_training_stop = True
         else:
-            super()._run_epoch(**more)  # type: ignore[misc]
+            super()._run_epoch(*args, **more)  # type: ignore[misc]
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)  # type: ignore[misc]
@@ -201,8 +200,6 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             if policy is not None:
                 prepare(policy)
         self._unproven = self.sharing and prefix_sharing == "auto"
-        # Weights that are only there inside of a forward pass, in which all processes have to take part.
-        self.sharded = self.is_fsdp_enabled or self._dist.is_zero3
         if self._dist.fsdp_version == 1:
             raise InputError("fsdp_version: 1 is not supported here; take 2 (`sifthinker recipe fsdp2` names a file)")
         if self.once and not self.use_vllm and (unknown := unknown_fields(self.generation_config)):
@@ -328,11 +325,8 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
         frozen = not any(p.requires_grad for p in image_model(self.model).visual.parameters())
         if frozen and not self.sharded:
             made.encode(self.model)
-        if self.sharded and len(set(gather_object([grid is None for grid in made.grids]))) > 1:
-            raise InputError(
-                "sharded weights: questions with and without pictures in one batch would leave processes waiting for "
-                "each other; train them one after the other, or with whole weights (ddp, zero2)"
-            )
+        if self.sharded:
+            refuse_mixture([grid is not None for grid in made.grids])
         self._prompts[self._mode], self._rows = made, made.rows
         return [ids[n] for n in rows], None, {}
 
@@ -347,12 +341,7 @@ class SifGRPOTrainer(_OurFolders, Evaluates, GRPOTrainer):
             return self._ask_vllm(prompt_ids, num_generations)
         try:
             with unwrapped(self) as model:
-                if not self.sharded or (self._dist.is_zero3 and self.args.ds3_gather_for_generation):
-                    return complete(model, self._prompts[self._mode], self.generation_config), None
-                together = InStep(model, self.accelerator.device)
-                completions = complete(together, self._prompts[self._mode], self.generation_config)
-                together.finish()
-                return completions, None
+                return complete(model, self._prompts[self._mode], self.generation_config), None
         except RuntimeError as error:
             if "probability tensor" not in str(error):
                 raise
