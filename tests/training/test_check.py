@@ -90,6 +90,31 @@ def test_rewards_that_are_blind_or_punish_the_wrong_thing(
     assert "row mini-0: text_outside earns 0.000 of focus, expected 1.000 as gold" in problems
 
 
+def fragile(trace: Any, sample: Any) -> float:
+    return len(trace.steps[0].text) / 100
+
+
+def test_rewards_of_the_users_own_are_tried_and_shown(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried(name: str) -> dict[str, Any]:
+        return check("tiny-grpo", *flags(made, "--rewards", f"[answer, progress, {name}]"), out=tmp_path)
+
+    found = tried("tests.training.mini:few_faults")
+    assert found["ready"], found["problems"]
+    (name,) = found["gold_rewards"].keys() - REWARDS.keys()
+    assert name == "tests.training.mini:few_faults"
+    assert found["gold_rewards"][name] == pytest.approx(1 + 0.01 * sum(map(len, ("red", "green", "blue"))) / 3)
+    assert found["corrupted_rewards"]["empty"][name] < 0.6
+    with pytest.raises(
+        InputError, match=r"test_check:fragile fails on a reply to row mini-0, .* IndexError.* \(here: 0"
+    ):
+        tried("tests.training.test_check:fragile")
+    monkeypatch.setattr(mini, "few_faults", lambda trace, sample: float("nan"))
+    with pytest.raises(InputError, match="few_faults: nan for sample mini-0; expected a number"):
+        tried(name)
+
+
 def test_a_set_smaller_than_a_batch(made: tuple[Path, Path], tmp_path: Path) -> None:
     found = check("tiny-grpo", *flags(made, "--limit", "3"), out=tmp_path)
     assert found["problems"] == ["the data set is smaller than one batch: no optimizer step would be made"]

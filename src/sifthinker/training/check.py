@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from ..draw import contact_sheet, draw_boxes
 from ..engines.processor import load_processor, model_config, pixel_grid
-from ..errors import InputError
+from ..errors import InputError, SifError
 from ..prompt import family_of
 from ..records import Row, disk_errors, from_row, read_rows, read_samples, shard_paths
-from ..rewards import REWARDS
+from ..rewards import REWARDS, Reward
 from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
 from ..trace import Trace, format_trace
@@ -32,6 +32,7 @@ from .config import fields_of, read_arguments, recipe_names, split_config
 from .data import allowed_unreadable
 from .lengths import NAMED, ruler_of
 from .stages import read_stages
+from .trl_rewards import PROGRESS, find_rewards, finite
 
 READ = 64
 """Rows whose pictures are decoded side by side."""
@@ -48,9 +49,9 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
 
     target, flags: a folder, or a config file or recipe with --field value over it, in any order.
     Returns `ready`, `problems`, `rows`, `unreadable` (ids of rows whose pictures cannot be decoded), `gold_rewards` and
-    `corrupted_rewards` (means by reward), the `contact_sheet`'s path, and for a config `tokens` (real lengths of prompt
-    and completion), `too_long` (which prompts are, and what becomes of them; "" for none), `plan`, and `memory` (bytes
-    by part).
+    `corrupted_rewards` (means by reward, also of the config's own), the `contact_sheet`'s path, and for a config
+    `tokens` (real lengths of prompt and completion), `too_long` (which prompts are, and what becomes of them; "" for
+    none), `plan`, and `memory` (bytes by part).
     Raises `InputError` for what would end the training command in one line, too.
     """
     folder, config, args = target, None, None
@@ -62,8 +63,9 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
     problems: list[str] = []
     most = None if config is None else config.limit
     pairs, unreadable = _decoded(folder, most, limit, problems)
-    gold = _gold(pairs, problems)
-    corrupted = _corrupted(pairs, problems)
+    functions = REWARDS | _own(config)
+    gold = _gold(pairs, functions, problems)
+    corrupted = _corrupted(pairs, functions, problems)
     result: dict[str, Any] = {
         "rows": len(pairs), "unreadable": unreadable, "gold_rewards": gold, "corrupted_rewards": corrupted,
     }  # fmt: skip
@@ -110,21 +112,42 @@ def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _earned(reply: str, sample: Sample) -> dict[str, float | None]:
+def _own(config: Any) -> dict[str, Reward]:
+    """The user's own rewards of a config. Nobody knows what is full of them, or what must lower them."""
+    names = getattr(config, "rewards", ())
+    found = find_rewards(names, config.profile) if names else {}
+    return {name: function for name, function in found.items() if name not in (*REWARDS, PROGRESS)}
+
+
+def _earned(reply: str, sample: Sample, functions: Mapping[str, Reward]) -> dict[str, float | None]:
     trace = parse_reply(reply, sample)
-    return {name: reward(trace, sample) for name, reward in REWARDS.items()}
+    return {name: _value(name, reward, trace, sample) for name, reward in functions.items()}
 
 
-def _gold(pairs: Pairs, problems: list[str]) -> dict[str, float | None]:
-    earned: dict[str, list[float]] = {name: [] for name in REWARDS}
+def _value(name: str, reward: Reward, trace: Trace, sample: Sample) -> float | None:
+    if name in REWARDS:
+        return reward(trace, sample)
+    try:
+        return finite(name, reward(trace, sample), sample)
+    except SifError as error:
+        raise InputError(str(error)) from error
+    except Exception as error:
+        raise InputError(
+            f"reward {name} fails on a reply to row {sample.id}, and would end the run: {error!r}; it has to take "
+            f"every trace, also one without steps or answer (here: {len(trace.steps)} steps, answer {trace.answer!r})"
+        ) from error
+
+
+def _gold(pairs: Pairs, functions: Mapping[str, Reward], problems: list[str]) -> dict[str, float | None]:
+    earned: dict[str, list[float]] = {name: [] for name in functions}
     for sample, trace in tqdm(pairs, desc="rewards of gold", unit="row"):
         if trace is None:
             problems.append(f"row {sample.id} has no trace")
             continue
-        for name, value in _earned(format_trace(trace), sample).items():
+        for name, value in _earned(format_trace(trace), sample, functions).items():
             if value is not None:
                 earned[name].append(value)
-                if value < 1:
+                if value < 1 and name in REWARDS:
                     problems.append(f"row {sample.id}: gold earns {value:.3f} of {name}, expected 1")
     problems += [f"id {i} stands {n} times; ids tell samples apart" for i, n in _ids(pairs).items() if n > 1]
     return {name: _mean(values) for name, values in earned.items()}
@@ -134,18 +157,26 @@ def _ids(pairs: Pairs) -> Counter[str]:
     return Counter(sample.id for sample, _ in pairs)
 
 
-def _corrupted(pairs: Pairs, problems: list[str]) -> dict[str, dict[str, float | None]]:
-    """Means of the rewards that each damage must lower; row by row, those must fall and all others must not."""
+def _corrupted(
+    pairs: Pairs, functions: Mapping[str, Reward], problems: list[str]
+) -> dict[str, dict[str, float | None]]:
+    """Means of the rewards that each damage must lower; row by row, those must fall and all others of ours must not.
+
+    Also means of the user's own.
+    """
+    own = [name for name in functions if name not in REWARDS]
     means: dict[str, dict[str, float | None]] = {}
     for kind, corruption in tqdm(CORRUPTIONS.items(), desc="rewards of damaged traces", unit="kind"):
-        earned: dict[str, list[float]] = {name: [] for name in sorted(corruption.lowers)}
+        earned: dict[str, list[float]] = {name: [] for name in (*sorted(corruption.lowers), *own)}
         for index, (sample, trace) in enumerate(pairs):
             reply = None if trace is None else corruption.apply(trace, sample, random.Random(index))
             if reply is None or trace is None:
                 continue
-            gold = _earned(format_trace(trace), sample)
-            for name, value in _earned(reply, sample).items():
-                before = gold[name]
+            gold = _earned(format_trace(trace), sample, REWARDS)
+            for name, value in _earned(reply, sample, functions).items():
+                before = gold.get(name)
+                if name in own and value is not None:
+                    earned[name].append(value)
                 if value is None or before is None:
                     continue
                 if name in earned:

@@ -83,12 +83,13 @@ def find_rewards(names: Sequence[str], profile: str) -> dict[str, Reward]:
 def _plain(function: Reward) -> TrlReward:
     def reward(completions: Any, sample: Sequence[Sample], **_: Any) -> list[float | None]:
         traces = read_replies(completions, sample)
-        return [_number(reward.__name__, function(trace, s), s) for trace, s in zip(traces, sample, strict=True)]
+        return [finite(reward.__name__, function(trace, s), s) for trace, s in zip(traces, sample, strict=True)]
 
     return reward
 
 
-def _number(name: str, value: float | None, sample: Sample) -> float | None:
+def finite(name: str, value: float | None, sample: Sample) -> float | None:
+    """What a reward paid; raises `SifError` for what is no number."""
     if value is not None and not math.isfinite(value):
         raise SifError(f"reward {name}: {value} for sample {sample.id}; expected a number, or None for no judgement")
     return value
