@@ -22,7 +22,7 @@ import torch
 from datasets import Dataset as Rows
 from PIL import Image
 from transformers import GenerationConfig, TrainerCallback
-from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback, TrackioCallback, WandbCallback
 from trl.trainer.utils import nanstd
 
 from ..draw import draw_group, stack
@@ -78,6 +78,9 @@ class Sheets(TrainerCallback):
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
                 callback.tb_writer.add_image("sheet", np.asarray(picture), state.global_step, dataformats="HWC")
+            elif isinstance(callback, WandbCallback | TrackioCallback):
+                service: Any = callback._wandb if isinstance(callback, WandbCallback) else callback._trackio
+                service.log({"sheet": service.Image(picture), "train/global_step": state.global_step})
 
 
 def rollouts(trainer: Any, rows: Sequence[dict[str, Any]]) -> list[str]:
