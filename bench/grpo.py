@@ -158,7 +158,7 @@ def main() -> None:
     rng, count = np.random.default_rng(1), options.prompts * options.group
     with tempfile.TemporaryDirectory() as folder:
         config = TinyConfig(
-            width=options.width, layers=options.layers, heads=8, vision_width=options.width,
+            width=options.width, layers=options.layers, head_size=options.width // 8, vision_width=options.width,
             vision_layers=options.layers, patch=PATCH,
         )  # fmt: skip
         model = build_tiny(Path(folder) / "model", ["0 1 2 3 4 5 6 7 8 9 and"], config)

@@ -131,7 +131,7 @@ def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: 
         (["scenes", *out, "--renderer", "mitsubi"], "renderer 'mitsubi' is none of embree, mitsuba"),
         (["scenes", *out, "--tasks", ","], "`sifthinker list tasks` shows all"),
         (["scenes", *out, "--real", "json:decoder:."], "expected a Format of sifthinker.scenes.frames"),
-        (["scenes", *out, "--real", "sun:.", "--size", "128"], "objects, size and renderer are for generated scenes"),
+        (["scenes", *out, "--real", "sun:.", "--size", "128"], "renderer and split are for generated scenes"),
         (["scenes", *out, "--real", "sun"], "expected KIND:FOLDER"),
         (["eval", "--model", "oracle", "--benchmark", "stepgame:a", "--data", "b", *out], "the path is given twice"),
         (["eval", "--model", "oracel", "--benchmark", "scenes", *out], "oracel: no such folder"),

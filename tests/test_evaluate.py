@@ -24,6 +24,7 @@ from sifthinker.errors import InputError
 from sifthinker.evaluate import evaluate
 from sifthinker.geometry import WHOLE, Box
 from sifthinker.metrics import HEADLINE
+from sifthinker.rewards.depth import tolerance
 from sifthinker.runs import read_metrics, read_run
 from sifthinker.sample import Sample
 from sifthinker.tables import comparison_summary, summary
@@ -228,9 +229,22 @@ def test_depth_error_is_the_mean_distance_to_the_true_depth(tmp_path: Path) -> N
     result = evaluate(always(reply), Toy([sample]), tmp_path)
     assert result["depth_error"]["value"] == pytest.approx(0.2, abs=0.001)
     assert result["counts"]["depth_error"] == 1
+    assert result["depth_within_tolerance"]["value"] == 0.0
     nothing = evaluate(always("<answer>red</answer>"), Toy([sample]), tmp_path / "none")
     assert nothing["depth_error"]["value"] is None
     assert nothing["counts"]["depth_error"] == 0
+    assert nothing["depth_within_tolerance"]["value"] is None
+
+
+def test_depths_within_the_tolerance_of_the_reward_count(tmp_path: Path) -> None:
+    sample = make_sample(0)
+    box, true = (area := gold_trace(sample).steps[1].area).boxes[0], area.depths[0]
+    assert true is not None
+    near, far, none = true + 0.9 * tolerance(true), true + 1.1 * tolerance(true), None
+    steps = tuple(Step(Area((box,), (d,)), "There.") for d in (near, far, none))
+    for count, share in ((1, 1.0), (2, 1 / 2), (3, 1 / 3)):
+        result = evaluate(always(format_trace(Trace(steps[:count], "red"))), Toy([sample]), tmp_path / str(count))
+        assert result["depth_within_tolerance"]["value"] == pytest.approx(share)
 
 
 def test_failed_is_neither_wrong_nor_right(tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ def _benchmarks() -> Lines:
     return ((name, benchmark.about) for name, benchmark in BENCHMARKS.items())
 
 
+def _splits() -> Lines:
+    from .scenes.splits import SPLITS
+
+    return ((name, split.about) for name, split in SPLITS.items())
+
+
 def _recipes() -> Lines:
     from .training.config import recipe_names
 
@@ -66,6 +72,7 @@ KINDS: dict[str, Callable[[], Lines]] = {
     "rewards": _rewards,
     "engines": _engines,
     "benchmarks": _benchmarks,
+    "splits": _splits,
     "recipes": _recipes,
     "launch": _launch,
 }

@@ -188,7 +188,10 @@ def scenes(
     workers: Workers = 2,
     renderer: Annotated[str, typer.Option(help="embree (fast) or mitsuba (photoreal, slow).")] = "embree",
     real: Annotated[str | None, typer.Option(help="KIND:FOLDER of real RGB-D frames to ask about instead.")] = None,
-    trace_style: Annotated[str, typer.Option(help="Gold traces: sif, explicit (3D steps) or scene_graph.")] = "sif",
+    trace_style: Annotated[
+        str, typer.Option(help="Gold traces: sif, explicit (3D steps), scene_graph or listing.")
+    ] = "sif",
+    split: Annotated[str, typer.Option(help="train: all but what the ood- splits of `eval` hold out.")] = "",
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -199,7 +202,7 @@ def scenes(
     names, pixels, numbers = scene_settings(tasks, size, objects)
     manifest = build_scenes(
         out, n, seed=seed, tasks=names, objects=numbers, size=pixels, workers=workers, resume=resume,
-        style=trace_style, renderer=renderer, real=real,
+        style=trace_style, renderer=renderer, real=real, split=split,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
 
@@ -268,6 +271,9 @@ def evaluate(
     n: Annotated[int, typer.Option(min=1, help="Items of a generated benchmark.")] = 200,
     seed: Seed = 0,
     data: Annotated[Path | None, typer.Option(help="Path of the benchmark, if not given behind its name.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of the benchmark scenes: train, ood-pairs, ...; see `sifthinker list splits`.")
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
     depth: Annotated[
         str, typer.Option(help="source (what the benchmark has), none, a folder, or a depth model.")
@@ -287,7 +293,7 @@ def evaluate(
     from .tables import summary
 
     result = evaluate(
-        model, benchmark, out, limit=limit, n=n, seed=seed, data=data, images=images, depth=depth,
+        model, benchmark, out, limit=limit, n=n, seed=seed, data=data, split=split, images=images, depth=depth,
         batch_size=batch_size, max_tokens=max_tokens,
         temperature=temperature, max_pixels=max_pixels, resume=resume, allow_failed=allow_failed,
     )  # fmt: skip

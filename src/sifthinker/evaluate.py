@@ -78,6 +78,7 @@ def evaluate(
     n: int = 200,
     seed: int = 0,
     data: str | Path | None = None,
+    split: str | None = None,
     images: str | Path | None = None,
     depth: str = "source",
     batch_size: int = 32,
@@ -91,7 +92,8 @@ def evaluate(
 
     model: what `--model` takes, or an open engine. benchmark: NAME[:PATH], or a benchmark.
     limit: take the first so many items. n, seed: of generated benchmarks; seed also goes to the sampler.
-    data: the benchmark's path, in place of the one behind its name. images: folder of the photos of benchmarks that
+    data: the benchmark's path, in place of the one behind its name. split: of generated scenes, a key of
+    `scenes.splits.SPLITS`. images: folder of the photos of benchmarks that
     only name them. depth: what the benchmark has (`source`), `none`, a folder of depth files, or a depth model.
     resume: keep the replies in `out`; without, they are dropped and asked again.
     allow_failed: whether the metrics count as `ok` although some requests failed.
@@ -103,6 +105,10 @@ def evaluate(
         if not isinstance(benchmark, str) or benchmark.rpartition(":")[2] not in BENCHMARKS:
             raise InputError(f"benchmark {benchmark} with --data {data}: no name, or the path is given twice")
         benchmark = f"{benchmark}:{data}"
+    if split is not None:
+        if not isinstance(benchmark, str) or benchmark.partition(":")[0] != "scenes":
+            raise InputError(f"split {split}: splits are of the benchmark scenes")
+        benchmark = f"{benchmark}{',' if ':' in benchmark else ':'}split={split}"
     config = {
         "model": model if isinstance(model, str) else model.model_id,
         "benchmark": benchmark if isinstance(benchmark, str) else benchmark.name,

@@ -4,6 +4,8 @@
     hiou              mean HIoU of the last area and the gold boxes; a reply without boxes counts 0
     depth_error       mean over items of the mean |stated depth - mean depth of the box| over boxes that are not
                       the whole image; items without such a box do not enter (see `counts`); lower is better
+    depth_within_tolerance  mean over items of the share of such boxes whose stated depth agrees with the map, as in
+                      the depth reward; a box without a depth does not
     valid_rate        share of replies without faults
     rewards           mean of every reward, over the items that it can judge
     consistency       where items are asked again (benchmarks `twins` and `variants`): shares of the groups of which
@@ -40,6 +42,7 @@ _FIELDS = {
     "answer_accuracy_lenient": "lenient",
     "hiou": "hiou",
     "depth_error": "depth_error",
+    "depth_within_tolerance": "depth_within",
     "valid_rate": "valid",
 }
 
@@ -65,7 +68,7 @@ def metrics_of(items: Sequence[Item]) -> dict[str, Any]:
         "unparsed": _reasons(items, "unparsed"),
         "failed": _reasons(items, "failed"),
         "faults": dict(Counter(kind for i in answered for kind in sorted(set(i["faults"]))).most_common()),
-        "counts": {name: sum(i[field] is not None for i in answered) for name, field in _FIELDS.items()},
+        "counts": {name: sum(i.get(field) is not None for i in answered) for name, field in _FIELDS.items()},
         "bounds": _bounds(items) if failed else None,
         "complete": failed == 0,
         "baselines": _baselines(answered),
@@ -83,7 +86,7 @@ def compare_items(first: Sequence[Item], second: Sequence[Item]) -> dict[str, An
     """
     before = {i["item_id"]: i for i in first if i["outcome"] != "failed"}
     pairs = [(before[i["item_id"]], i) for i in second if i["outcome"] != "failed" and i["item_id"] in before]
-    found = {name: _paired(pairs, lambda i, f=field: i[f]) for name, field in _FIELDS.items()}
+    found = {name: _paired(pairs, lambda i, f=field: i.get(f)) for name, field in _FIELDS.items()}
     for name in LOWER_IS_BETTER:
         found[name]["wins"], found[name]["losses"] = found[name]["losses"], found[name]["wins"]
     names = list(dict.fromkeys(name for pair in pairs for i in pair for name in i["rewards"]))
@@ -104,7 +107,8 @@ def _paired(pairs: Sequence[tuple[Item, Item]], of: Any) -> dict[str, Any]:
 
 
 def _mean(items: Iterable[Item], field: str) -> dict[str, float | None]:
-    found = [(float(i[field]), i["group_id"]) for i in items if i[field] is not None]
+    # Runs of before a field was there have no value for it.
+    found = [(float(i[field]), i["group_id"]) for i in items if i.get(field) is not None]
     return estimate([value for value, _ in found], [unit for _, unit in found]).to_json()
 
 

@@ -17,8 +17,14 @@ from .hiou import hiou
 from .metrics import Item
 from .normalize import normalize
 from .rewards import REWARDS
+from .rewards.depth import ROUNDING, tolerance
 from .sample import Sample, parse_reply
 from .trace import Trace
+
+UNKNOWN = (
+    "answer", "trace", "extraction", "value", "lenient", "valid", "hiou", "true_depths", "depth_error", "depth_within",
+)  # fmt: skip
+"""What is not known of an item without a reply."""
 
 
 def about(sample: Sample, hashes: Sequence[str] = ()) -> Item:
@@ -49,14 +55,15 @@ def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
     """
     reply = item["raw_reply"]
     if reply is None:
-        unknown = ("answer", "trace", "extraction", "value", "lenient", "valid", "hiou", "true_depths", "depth_error")
-        blank = dict.fromkeys(unknown)
+        blank = dict.fromkeys(UNKNOWN)
         return item | blank | {"outcome": "failed", "reason": item["reason"], "faults": [], "rewards": {}}
     trace = parse_reply(reply, sample)
     scoped, start = _in_scope(trace, reply)
     found = bench.score(scoped, sample)
     if found.value is not None and (why := _no_reading(reply, item["finish_reason"])):
         found = Score(0.0, why, lenient=0.0)
+    true = true_depths(trace, sample)
+    pairs = _depths(trace, true)
     return item | {
         "outcome": "no_gold" if found.value is None else "unparsed" if found.why else "scored",
         "reason": found.why,
@@ -68,8 +75,9 @@ def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
         "valid": trace.valid,
         "faults": [str(fault.kind) for fault in trace.faults],
         "hiou": _focus(trace, sample),
-        "true_depths": (true := true_depths(trace, sample)),
-        "depth_error": _depth_error(trace, true),
+        "true_depths": true,
+        "depth_error": _mean([abs(d - mean) for d, mean in pairs if d is not None]),
+        "depth_within": _mean([d is not None and abs(d - mean) <= tolerance(mean) + ROUNDING for d, mean in pairs]),
         "rewards": {name: reward(trace, sample) for name, reward in REWARDS.items()},
     }
 
@@ -128,12 +136,15 @@ def true_depths(trace: Trace, sample: Sample) -> list[list[float | None]] | None
     return [[relative.box_mean(box) for box in step.area.boxes] for step in trace.steps]
 
 
-def _depth_error(trace: Trace, true: list[list[float | None]] | None) -> float | None:
-    """Mean |stated depth - mean depth of the box| over the boxes that are not the whole image; None without any."""
-    errors = [
-        abs(stated - mean)
+def _depths(trace: Trace, true: list[list[float | None]] | None) -> list[tuple[float | None, float]]:
+    """Stated depth and mean depth of the box, of every box that has a mean and is not the whole image."""
+    return [
+        (stated, mean)
         for step, means in zip(trace.steps, true or (), strict=true is not None)
         for box, stated, mean in zip(step.area.boxes, step.area.depths, means, strict=True)
-        if stated is not None and mean is not None and not box.is_whole
+        if mean is not None and not box.is_whole
     ]
-    return sum(errors) / len(errors) if errors else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

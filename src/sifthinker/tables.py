@@ -14,6 +14,7 @@ TITLES = {
     "answer_accuracy_lenient": "answer accuracy, lenient reading",
     "hiou": "focus (HIoU)",
     "depth_error": "depth error",
+    "depth_within_tolerance": "depth within tolerance",
     "valid_rate": "valid traces",
 }
 

@@ -117,10 +117,21 @@ def test_every_style_keeps_the_grammar_and_earns_full_marks(style):
 
 def test_styles_change_the_trace_and_nothing_else():
     made = [list(generate(6, 2, tasks=["nearer", "left_right"], style=style)) for style in STYLES]
-    for one, two, three in zip(*made, strict=True):
-        assert one[0].id == two[0].id == three[0].id
-        assert one[0].question == two[0].question == three[0].question
-        assert len({format_trace(t) for _, t in (one, two, three)}) == 3
+    for same in zip(*made, strict=True):
+        assert len({(sample.id, sample.question) for sample, _ in same}) == 1
+        assert len({format_trace(trace) for _, trace in same}) == len(STYLES)
+
+
+def test_listings_visit_all_that_is_seen_from_near_to_far():
+    for sample, trace in generate(9, 2, style="listing"):
+        view = world_from_json(sample.meta["world"])
+        listed = trace.steps[1:-1]
+        depths = [min(step.area.depths) for step in listed]
+        assert depths == sorted(depths)
+        boxes = {box for step in listed for box in step.area.boxes}
+        assert boxes == {box.quantized() for box in view.boxes if not box.too_small(view.size)}
+        names = [{view.labels[i] for i, b in enumerate(view.boxes) if b.quantized() in s.area.boxes} for s in listed]
+        assert all(len(those) == 1 and those.pop() in step.text for those, step in zip(names, listed, strict=True))
 
 
 def test_explicit_traces_state_the_places_of_things():

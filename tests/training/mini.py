@@ -55,7 +55,7 @@ def make(folder: Path, n: int = 12) -> tuple[Path, Path]:
         for sample, trace in pairs(n):
             writer.add(to_row(sample, trace, "mini", "test"))
     words = [t for s, trace in pairs(3) for t in (s.question, s.answer, *(step.text for step in trace.steps))]
-    config = TinyConfig(width=32, layers=1, heads=2, vision_width=32, vision_layers=1)
+    config = TinyConfig(width=32, layers=1, head_size=16, vision_width=32, vision_layers=1)
     return data, build_tiny(folder / "model", words, config)
 
 

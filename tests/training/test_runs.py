@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -165,6 +166,19 @@ def compare(model: Path, trained_with: str, max_pixels: int) -> None:
         text = (model / stamp.STAMP).read_text().replace(prompt_hash(), trained_with)
         patch.setattr(Path, "read_text", lambda _: text)
         stamp.compare_stamp(model, max_pixels)
+
+
+def test_options_of_loading_reach_the_model(made: tuple[Path, Path], tmp_path: Path) -> None:
+    from sifthinker.training.run import open_policy
+    from sifthinker.training.sft import SftConfig
+
+    config = SftConfig(str(made[1]), str(made[0]), str(tmp_path), lora=False)
+    args: Any = SimpleNamespace(model_init_kwargs={"attn_implementation": "eager"})
+    model, adapter = open_policy(config, args)
+    assert model.config.text_config._attn_implementation == "eager"
+    assert adapter is args.model_init_kwargs is None
+    args = SimpleNamespace(model_init_kwargs=None)
+    assert open_policy(config, args)[0].config.text_config._attn_implementation == "sdpa"
 
 
 def test_a_start_that_failed_does_not_block_the_next(made: tuple[Path, Path], tmp_path: Path) -> None:

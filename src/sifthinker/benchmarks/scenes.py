@@ -2,13 +2,15 @@
 
 Held out by construction: a scene follows from (seed, number) alone, and evaluation draws from seeds at `HELD_OUT`
 and above, while `sifthinker scenes` is for seeds below. `scenes:tasks=nearer+count,objects=2-4,size=128x128` says what
-kind of scenes; without, they are as simple as those of `sifthinker scenes` by default.
+kind of scenes, `split=ood-camera` which ones (`scenes.splits`); without, they are as simple as those of
+`sifthinker scenes` by default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 from ..errors import InputError
 from ..sample import Sample
@@ -23,35 +25,48 @@ Not 1 << 32: numpy cuts seeds into words of 32 bits and fills up with zeros, so 
 same stream. The third word of (seed, number) is 1 here and 0 for all seeds and numbers below 2**32.
 """
 
-SETTINGS = ("tasks", "objects", "size")
+SETTINGS = ("tasks", "objects", "size", "split")
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Generated scenes. tasks, size, objects: as in `scenes.generate.scene_config`."""
+    """Generated scenes. tasks, size, objects, split: as in `scenes.generate.scene_config`."""
 
     n: int
     seed: int
     size: tuple[int, int] = (96, 96)
     objects: tuple[int, int] | None = None
     tasks: tuple[str, ...] | None = None
+    split: str = ""
     name: str = "scenes"
 
     @property
     def version(self) -> str:
         from ..scenes.generate import scene_config
 
-        config = scene_config(self.tasks, self.size, self.objects)
+        config = scene_config(self.tasks, self.size, self.objects, split=self.split)
         (width, height), (low, high) = config.size, config.objects
         return f"4-seed{self.seed}-{width}x{height}-{low}to{high}-{config.digest}"
 
     def load(self) -> Iterator[Sample]:
         """One sample at a time; the first k of n are the k of a smaller set."""
+        from ..degrade import KINDS, degrade_sample, why_not
         from ..scenes.generate import generate
+        from ..scenes.splits import SPLITS
 
         seed = HELD_OUT + self.seed
-        for sample, _ in generate(self.n, seed, self.tasks, self.size, self.objects):
-            yield replace(sample, id=sample.id.replace(str(seed), f"heldout{self.seed}"))
+        worse = list(product(SPLITS[self.split].levels, KINDS)) if self.split else []
+        for number, (sample, _) in enumerate(
+            generate(self.n, seed, self.tasks, self.size, self.objects, split=self.split)
+        ):
+            named = replace(sample, id=sample.id.replace(str(seed), f"heldout{self.seed}"))
+            if worse:
+                # Not number alone: a task, whose turn comes at equal distances, would meet few of them.
+                level, kind = worse[(number + number // len(KINDS)) % len(worse)]
+                if why_not(named, kind):
+                    continue
+                named = degrade_sample(named, kind, level, self.seed)
+            yield named
 
     def score(self, trace: Trace, sample: Sample) -> Score:
         """The exact answer against the trace's."""
@@ -66,8 +81,9 @@ def open_scenes(path: str | None, options: Options) -> Scenes:
         raise InputError(f"benchmark scenes needs n >= 1 and seed >= 0, got n {options.n}, seed {options.seed}")
     given = _settings(path or "")
     tasks, size, objects = scene_settings(given.get("tasks"), given.get("size"), given.get("objects"))
-    scene_config(tasks, size, objects)
-    return Scenes(options.n, options.seed, size, objects, tasks)
+    split = given.get("split", "")
+    scene_config(tasks, size, objects, split=split)
+    return Scenes(options.n, options.seed, size, objects, tasks, split)
 
 
 def _settings(text: str) -> dict[str, str]:

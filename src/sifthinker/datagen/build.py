@@ -113,11 +113,12 @@ def build_scenes(
     style: str = "sif",
     renderer: str = "embree",
     real: str | None = None,
+    split: str = "",
 ) -> dict[str, Any]:
     """Make a data set of `n` generated scenes with exact questions and their gold traces; returns the manifest.
 
-    tasks, objects, size, workers, style, renderer: as in `scenes.generate.generate`. real: KIND:FOLDER of real frames
-    (`scenes.frames`) to ask about instead, at most `n` questions. Every sample passes the checks of photos.
+    tasks, objects, size, workers, style, renderer, split: as in `scenes.generate.generate`. real: KIND:FOLDER of real
+    frames (`scenes.frames`) to ask about instead, at most `n` questions. Every sample passes the checks of photos.
 
     Raises `InputError` for what `scene_config` and `open_frames` refuse, for seeds that are held out, and for objects,
     size or renderer of real frames.
@@ -130,11 +131,11 @@ def build_scenes(
     if seed >= HELD_OUT:
         raise InputError(f"seed {seed}: seeds from {HELD_OUT} on are held out for evaluation; choose a smaller one")
     # Mistakes are told before the folder is made.
-    scene_config(tasks, size, objects, style, renderer)
+    scene_config(tasks, size, objects, style, renderer, split)
     if real is not None:
         open_frames(real)
-        if objects is not None or tuple(size) != SIZE or renderer != "embree":
-            raise InputError(f"{real}: objects, size and renderer are for generated scenes; leave them out")
+        if objects is not None or tuple(size) != SIZE or renderer != "embree" or split:
+            raise InputError(f"{real}: objects, size, renderer and split are for generated scenes; leave them out")
     config = {
         "n": n,
         "tasks": None if tasks is None else list(tasks),
@@ -143,13 +144,13 @@ def build_scenes(
         "trace_style": style,
         "renderer": renderer,
         "real": real,
-    }
+    } | ({"split": split} if split else {})
 
     refused: Counter[str] = Counter()
 
     def outcomes(start: int) -> Iterator[Kept | Reject]:
         if real is None:
-            made = generate(n - start, seed, tasks, size, objects, workers, start, style, renderer)
+            made = generate(n - start, seed, tasks, size, objects, workers, start, style, renderer, split)
         else:
             made = islice(ask_frames(open_frames(real), tasks, seed, refused=refused, style=style), start, n)
         for sample, trace in made:

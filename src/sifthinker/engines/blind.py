@@ -65,7 +65,7 @@ class BlindEngine:
             return FIRST[answer_spec(sample).kind]
         key = json.dumps([sample.meta["task"], config], sort_keys=True)
         if key not in self._constants:
-            known = questions(sample.meta["task"], config["size"], config["objects"])
+            known = questions(sample.meta["task"], config["size"], config["objects"], split=config.get("split", ""))
             self._constants[key] = best_constant(known) if known else FIRST[answer_spec(sample).kind]
         return self._constants[key]
 
@@ -78,11 +78,13 @@ class BlindEngine:
         """Nothing to close."""
 
 
-def questions(task: str, size: Sequence[int], objects: Sequence[int], n: int = LEARN, seed: int = SEED) -> list[Sample]:
+def questions(
+    task: str, size: Sequence[int], objects: Sequence[int], n: int = LEARN, seed: int = SEED, split: str = ""
+) -> list[Sample]:
     """At most `n` questions of a task from the stream of `seed`, without pictures; fewer if worlds are rare."""
     from ..scenes.generate import SceneConfig, make_blind
 
-    config = SceneConfig((task,), (size[0], size[1]), (objects[0], objects[1]))
+    config = SceneConfig((task,), (size[0], size[1]), (objects[0], objects[1]), split=split)
     found: list[Sample] = []
     for index in tqdm(range(n), desc=f"blind learns {task}", unit="question", leave=False, delay=1):
         try:

@@ -30,6 +30,7 @@ from ..sample import Sample
 from ..trace import Trace
 from .gold import STYLES, evidence_boxes, gold_trace
 from .render import View
+from .splits import SPLITS
 from .task import Question, Roles, Task, World, propose
 from .tasks import BASICS, TASKS
 
@@ -56,6 +57,7 @@ class SceneConfig:
     tasks: keys of `TASKS` or `module:attribute`. size: (width, height) of the pictures in pixels. objects: fewest and
     most objects of a scene; a task that needs more has its own bounds. style: of the traces, a key of `gold.STYLES`.
     renderer: one of `RENDERERS`. Style and renderer change no question, so they are no part of the ids.
+    split: a key of `splits.SPLITS`, or nothing.
     """
 
     tasks: tuple[str, ...]
@@ -63,11 +65,12 @@ class SceneConfig:
     objects: tuple[int, int]
     style: str = "sif"
     renderer: str = "embree"
+    split: str = ""
 
     @cached_property
     def digest(self) -> str:
         """Six hex digits that differ between configurations."""
-        text = json.dumps([self.tasks, self.size, self.objects])
+        text = json.dumps([self.tasks, self.size, self.objects, *filter(None, [self.split])])
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
@@ -123,13 +126,16 @@ def scene_config(
     objects: tuple[int, int] | None = None,
     style: str = "sif",
     renderer: str = "embree",
+    split: str = "",
 ) -> SceneConfig:
     """A checked configuration; tasks None: all of `BASICS` that scenes of so many objects can serve.
 
-    objects None: 1 to 3, and more where a task needs more. Raises `InputError` for unknown tasks, styles and
-    renderers, a renderer that is not installed, a task that needs more objects than are given, and impossible numbers.
+    objects None: those of the split, or 1 to 3, and more where a task needs more. Raises `InputError` for unknown
+    tasks, styles, renderers and splits, a renderer that is not installed, a task that needs more objects than are
+    given, tasks that know no splits, and impossible numbers.
     """
-    low, high = OBJECTS if objects is None else objects
+    usual = lookup("split", split, SPLITS).objects or OBJECTS if split else OBJECTS
+    low, high = usual if objects is None else objects
     if not 1 <= low <= high <= 8:
         raise InputError(f"objects {low} to {high}: a scene needs 1 to 8 objects, the fewest first")
     if min(size) < SIDES[0] or max(size) > min(SIDES[1], 4 * min(size)):
@@ -147,13 +153,15 @@ def scene_config(
             raise InputError(
                 f"task {name} needs scenes of {task.least} or more objects, but at most {high} are asked for"
             )
+        if split and name not in BASICS:
+            raise InputError(f"task {name} knows no splits; they are for {', '.join(BASICS)}")
     if not callable(lookup("trace style", style, STYLES)):
         raise InputError(f"trace style {style} is no function of (world, question, rng)")
     if renderer not in RENDERERS:
         raise InputError(f"renderer {renderer!r} is none of {', '.join(RENDERERS)}")
     if RENDERERS[renderer] and find_spec(renderer) is None:
         raise InputError(f"renderer {renderer} is not installed: pip install 'sifthinker[photoreal]'")
-    return SceneConfig(names, (int(size[0]), int(size[1])), (int(low), int(high)), style, renderer)
+    return SceneConfig(names, (int(size[0]), int(size[1])), (int(low), int(high)), style, renderer, split)
 
 
 def generate(
@@ -166,16 +174,17 @@ def generate(
     start: int = 0,
     style: str = "sif",
     renderer: str = "embree",
+    split: str = "",
 ) -> Iterator[tuple[Sample, Trace]]:
     """Samples `start` to `start + n` of the stream of `seed`, with their gold traces, in order.
 
-    objects, style, renderer: as in `scene_config`. Memory does not grow with n.
+    objects, style, renderer, split: as in `scene_config`. Memory does not grow with n.
     workers: processes that make them; with more than 1 the caller's main module must be importable (guard it with
     `if __name__ == "__main__"`), as for all spawned processes.
 
     Raises `InputError` for what `scene_config` refuses and for negative seeds, before the first sample is made.
     """
-    config = scene_config(tasks, size, objects, style, renderer)
+    config = scene_config(tasks, size, objects, style, renderer, split)
     if seed < 0 or start < 0 or n < 0 or workers < 1:
         raise InputError(
             f"seed {seed}, start {start}, n {n}, workers {workers}: none may be negative, workers at least 1"
@@ -270,7 +279,7 @@ def _find(config: SceneConfig, seed: int, index: int, rng: Generator) -> _Found:
             found = world if isinstance(world, str) else propose(task, world, rng, aim)
             if isinstance(found, str) or isinstance(world, str):
                 reasons[f"{name}: {found}"] += 1
-            elif why := unfit(world, found[1]):
+            elif why := unfit(world, found[1]) or (config.split and SPLITS[config.split].refuses(world, found[1])):
                 reasons[f"{name}: {why}"] += 1
             else:
                 return _Found(f"scenes-{config.digest}-{seed}-{index:06d}", name, aim, world, *found)
@@ -315,7 +324,8 @@ def _sample(config: SceneConfig, found: _Found, blind: bool = False) -> Sample:
         "answer_kind": lookup("task", found.task, TASKS).answer_kind,
         "aim": found.aim,
         "group": found.id,
-        "config": {"size": list(config.size), "objects": list(config.objects)},
+        "config": {"size": list(config.size), "objects": list(config.objects)}
+        | ({"split": config.split} if config.split else {}),
         "roles": dict(found.roles),
         "world": world.to_json(),
         "evidence": list(question.evidence),

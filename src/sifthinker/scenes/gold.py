@@ -114,16 +114,40 @@ def _scene_graph(world: World, question: Question, rng: Generator) -> Frames:
     yield question.evidence, conclusion
 
 
+def _listing(world: World, question: Question, rng: Generator) -> Frames:
+    """What is seen, one by one from near to far, then the evidence."""
+    yield None, "I list what I see."
+    listed: dict[str, list[int]] = {}
+    for i in _near_to_far(world):
+        listed.setdefault(world.labels[i], []).append(i)
+    for label, things in list(listed.items())[:LISTED]:
+        # Equal objects, or one in several views.
+        yield things, f"{article(label).capitalize()}{f' in {len(things)} places' if len(things) > 1 else ''}."
+    yield question.evidence, question.says
+
+
+def _near_to_far(world: World) -> list[int]:
+    """Things that are large enough to point at, by the depths of their boxes as a trace gives them."""
+    if world.depth is None:
+        return [i for i, box in enumerate(world.boxes) if box is not None]
+    relative, size = world.depth.relative(), world.depth.size
+    boxes = {i: box for i, box in enumerate(world.boxes) if box is not None and not box.too_small(size)}
+    depths = {i: mean for i, box in boxes.items() if (mean := relative.box_mean(box.quantized())) is not None}
+    return sorted(depths, key=lambda i: depths[i])
+
+
 STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
     "sif": _sif,
     "explicit": _explicit,
     "scene_graph": _scene_graph,
+    "listing": _listing,
 }
 """Ways to write a gold trace. All keep the grammar of traces and end at the evidence, so all are worth full marks.
 
     sif          focus from the whole to the evidence, with landmarks, mistakes and their correction
     explicit     3D locations, vectors and distances in metres step by step (SpatialReasoner, arXiv 2504.20024)
     scene_graph  objects and relations that matter as JSON, then the answer (SceneGraph-CoT)
+    listing      objects with box and name from near to far, then the evidence: a model must see before it selects
 """
 
 

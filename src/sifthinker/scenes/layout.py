@@ -10,8 +10,9 @@ common (extents of the place, colors, distances) stands in `stages`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -83,6 +84,7 @@ class Plan:
     materials: keys of `render.MATERIALS` that objects are made of, each as likely. difficulty: a key of `DIFFICULTIES`.
     extent: range of a side of every object in metres, instead of what is usual, so that names do not tell sizes.
     side: which side that is, a key of `MEASURES`.
+    avoid, need: kinds that no object, and that one object at least, has. camera: fields of the stage to change.
     """
 
     count: int
@@ -96,11 +98,14 @@ class Plan:
     kinds: tuple[tuple[str, str], ...] | None = None
     extent: Range | None = None
     side: str = "longest"
+    avoid: frozenset[tuple[str, str]] = frozenset()
+    need: frozenset[tuple[str, str]] = frozenset()
+    camera: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stage(self) -> Stage:
         """Where the scene takes place. Raises `InputError` for an unknown pool or difficulty."""
-        stage = lookup("pool", self.pool, STAGES)
+        stage = replace(lookup("pool", self.pool, STAGES), **self.camera)
         factor = self.limits.side
         return (
             stage
@@ -215,7 +220,7 @@ def tidy(camera: Camera) -> Camera:
 def _kinds(rng: Generator, plan: Plan) -> list[tuple[str, str]] | str:
     """Shape and color of each object, as the plan says; those that stand on others come last."""
     if plan.kinds is not None:
-        return list(plan.kinds)
+        return list(plan.kinds) if _wanted(plan.kinds, plan) else "shapes and colors that are not wanted together"
     pool = POOLS[plan.pool]
     names = [name for name, shape in pool.items() if plan.on_top or not shape.small]
     if plan.fronts and not any(pool[name].front for name in names):
@@ -229,9 +234,13 @@ def _kinds(rng: Generator, plan: Plan) -> list[tuple[str, str]] | str:
         if plan.on_top and not (any(pool[s].small for s in shapes) and any(pool[s].holds for s in shapes)):
             continue
         kinds = list(zip(shapes, _colors(rng, shapes, plan), strict=True))
-        if len(set(kinds)) == plan.count:
+        if len(set(kinds)) == plan.count and _wanted(kinds, plan):
             return sorted(kinds, key=lambda kind: pool[kind[0]].small) if plan.on_top else kinds
     return f"no {plan.count} different pairs of shape and color with {plan}"
+
+
+def _wanted(kinds: Sequence[tuple[str, str]], plan: Plan) -> bool:
+    return plan.avoid.isdisjoint(kinds) and (not plan.need or not plan.need.isdisjoint(kinds))
 
 
 def _draw(rng: Generator, words: Sequence[str], count: int, same: bool | None) -> list[str]:
@@ -267,9 +276,9 @@ def _rounded(values: Sequence[float] | np.ndarray) -> Vector:
 
 
 def _camera(rng: Generator, stage: Stage) -> Camera:
-    """A camera that looks down at the origin from anywhere, with a lens of 40 to 65 degrees."""
+    """A camera that looks down at the origin from anywhere."""
     yaw, pitch = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(*stage.pitch))
-    fov, roll = rng.uniform(40, 65), rng.uniform(-4, 4)
+    fov, roll = rng.uniform(*stage.fov), rng.uniform(-4, 4)
     # A long lens stands farther away, so that the part of the floor in frame varies less than the perspective does.
     distance = rng.uniform(*stage.spread) / np.tan(np.radians(fov) / 2)
     distance = float(np.clip(distance, *stage.distance))

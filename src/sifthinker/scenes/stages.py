@@ -19,8 +19,8 @@ class Stage:
     reach: farthest that an object reaches from the origin; walls are farther away. gap: least clearance between the
     footprints of two objects. camera_gap: least distance from a camera to an object.
     distance, spread: range of the camera's distance, and what it covers there. pitch: how steeply it looks down,
-    degrees. eye: heights of a camera that stands upright. look: height that it looks at. min_side: least width and
-    height of an object in the picture, as shares of it.
+    degrees. fov: width of its view, degrees. eye: heights of a camera that stands upright. look: height that it looks
+    at. min_side: least width and height of an object in the picture, as shares of it.
     back, side, front: from the origin to the walls. high: least height of the room. margin: from everything to the
     walls of a room with several cameras.
     lamp: range of the light's distance from the middle, and of its height; radius: its own.
@@ -32,6 +32,7 @@ class Stage:
     distance: tuple[float, float] = (2.4, 4.8)
     spread: tuple[float, float] = (1.5, 2.2)
     pitch: tuple[float, float] = (18, 42)
+    fov: tuple[float, float] = (40, 65)
     eye: tuple[float, float] = (1.1, 1.9)
     look: float = 0.25
     min_side: tuple[float, float] = (0.12, 0.12)

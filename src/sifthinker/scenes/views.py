@@ -24,6 +24,7 @@ from .layout import MIN_VISIBLE, Plan, place, sample_scene, too_hidden
 from .model import Scene
 from .patterns import AROUND, PATTERNS, around
 from .render import View, render
+from .splits import SPLITS
 from .task import MakeWorld
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def one_view(plan: Planner = any_number, at_least: int = 1) -> MakeWorld:
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> View | str:
         wanted = plan(rng, aim, *_range(config, at_least))
+        if config.split:
+            wanted = SPLITS[config.split].plan(wanted, rng)
         scene = sample_scene(rng, wanted, config.size)
         if isinstance(scene, str):
             return scene

@@ -197,7 +197,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     trainer: SifGRPOTrainer
     with _judge(config.judge, out, args.process_index, released) as judge:
         rewards = build_rewards(config.rewards, config.profile, store, lambda: trainer.window(), judge)
-        model, adapter = open_policy(config)
+        model, adapter = open_policy(config, args)
         record = record_of("grpo", given, args)
         drawn = rows if held is None else held.rows
         sheets = Sheets(out, drawn, config.sheet_samples, config.sheet_steps, lambda: trainer)

@@ -18,6 +18,7 @@ import math
 import shutil
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -411,23 +412,32 @@ def quantization(quantize: str | None, dtype: str) -> dict[str, Any]:
     return {"quantization_config": BitsAndBytesConfig(**kind, llm_int8_skip_modules=[VISION, "lm_head"])}
 
 
-def open_policy(config: SftConfig | GrpoConfig) -> tuple[Any, Any]:
-    """The model of a config, and the LoRA that is put on it: None where it has an adapter, or is trained whole."""
+def open_policy(config: SftConfig | GrpoConfig, args: Any) -> tuple[Any, Any]:
+    """The model of a config, and the LoRA that is put on it: None where it has an adapter, or is trained whole.
+
+    args: TRL's config, whose `model_init_kwargs` go to `from_pretrained` here; TRL opens no model after that.
+    """
     from peft import PeftModel
 
-    model = open_model(config.model, config.dtype, config.freeze_vision, config.quantize)
+    options, args.model_init_kwargs = args.model_init_kwargs or {}, None
+    model = open_model(config.model, config.dtype, config.freeze_vision, config.quantize, options)
     if isinstance(model, PeftModel) or not config.lora:
         return model, None
     return model, lora_config(config.lora_r, config.lora_alpha, config.lora_dropout)
 
 
-def open_model(model: str, dtype: str, freeze_vision: bool, quantize: str | None = None) -> PreTrainedModel:
-    """Model (or base with trainable adapter), ready for a trainer. quantize: of the base, see `quantization`."""
+def open_model(
+    model: str, dtype: str, freeze_vision: bool, quantize: str | None = None, options: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
+    """Model (or base with trainable adapter), ready for a trainer.
+
+    quantize: of the base, see `quantization`. options: further ones of `from_pretrained`.
+    """
     import torch
 
     if dtype == "auto":
         dtype = "bfloat16" if torch.cuda.is_available() else "float32"
-    loaded = load_model(model, dtype=dtype, trainable=True, **quantization(quantize, dtype))
+    loaded = load_model(model, dtype=dtype, trainable=True, **quantization(quantize, dtype), **(options or {}))
     if freeze_vision:
         names = [n for n, p in loaded.named_parameters() if "visual" in n or "vision" in n]
         if not names:

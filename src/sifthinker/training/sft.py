@@ -133,7 +133,7 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
         rows = load_rows(config.data, config.max_pixels, grid, out, config.target, config.limit, ruler)
         held = open_held_out(config, grid, config.eval_tokens, banned, rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
-    model, adapter = open_policy(config)
+    model, adapter = open_policy(config, args)
     record = record_of("sft", given, args)
     with trl_refusals():
         trainer = SifSFTTrainer(

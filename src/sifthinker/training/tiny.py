@@ -22,10 +22,11 @@ SPECIAL = (
 )  # fmt: skip
 
 SCAFFOLD = (
-    "<think>\n", "</think>\n", "<area>[", "]</area>\n", "<text>", "</text>\n", "<answer>", "</answer>",
-    '{"bbox_2d":[', '],"depth":', "}", "]}", "},", "]},", "0.", "1.",
+    "<think>\n", "</think>\n", "<area>[", "]</area>\n", "}]</area>\n", "<text>", "</text>\n", "<answer>", "</answer>",
+    '{"bbox_2d":[0.000,0.000,1.000,1.000],"depth":0.', '{"bbox_2d":[0.', ",0.", '],"depth":0.',
+    '{"bbox_2d":[', '],"depth":', "}", "},", "0.", "1.", "user\n", "assistant\n",
 )  # fmt: skip
-"""Pieces of a trace that are one token each. They are plain text, not special tokens: decoding keeps them."""
+"""Pieces of chats and traces that are one token each. They are plain text, not special tokens: decoding keeps them."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -41,9 +42,10 @@ class TinyConfig:
     """Sizes of the small model."""
 
     width: int = 128
-    """Hidden size of the language model; a multiple of 4 * heads."""
+    """Hidden size of the language model; a multiple of `head_size`, as the vision tower's."""
     layers: int = 4
-    heads: int = 4
+    head_size: int = 32
+    """Of each attention head; a multiple of 16."""
     vision_width: int = 128
     vision_layers: int = 3
     patch: int = 8
@@ -148,14 +150,14 @@ def _config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Any:
         assert isinstance(found, int)
         return found
 
-    half = config.width // config.heads // 2
+    half = config.head_size // 2
     text = {
         "vocab_size": len(tokenizer),
         "hidden_size": config.width,
         "intermediate_size": 4 * config.width,
         "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.heads,
+        "num_attention_heads": config.width // config.head_size,
+        "num_key_value_heads": config.width // config.head_size,
         "max_position_embeddings": 4096,
         "tie_word_embeddings": False,
         "pad_token_id": token("pad"),
@@ -171,7 +173,7 @@ def _config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Any:
         "depth": config.vision_layers,
         "hidden_size": config.vision_width,
         "intermediate_size": 4 * config.vision_width,
-        "num_heads": config.heads,
+        "num_heads": config.vision_width // config.head_size,
         "patch_size": config.patch,
         "spatial_merge_size": 2,
         "temporal_patch_size": 2,

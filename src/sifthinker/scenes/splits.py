@@ -1,0 +1,69 @@
+"""Which scenes and questions a stream may hold: what is kept for tests of what a model has not seen.
+
+A model that was trained on the split `train` knows every color, shape, number of objects, lens and wording of it, but
+none of the pairs of shape and color in `HELD_PAIRS`. Each `ood-` split changes one thing and leaves the rest as in
+training, so that a loss tells its cause. Splits are for the nine families of `tasks.basics`; without one, a stream
+holds what it always held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from numpy.random import Generator
+
+from .layout import COLORS, Plan
+from .shapes import SOLIDS
+from .task import Question
+
+if TYPE_CHECKING:
+    from .render import View
+
+HELD_PAIRS = frozenset(
+    (shape, list(COLORS)[(2 * number + step) % len(COLORS)]) for number, shape in enumerate(SOLIDS) for step in (0, 3)
+)
+"""Ten of the forty pairs of shape and color; no shape and no color is left without others."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """What scenes and questions of a split have in common.
+
+    avoid: kinds (shape, color) that no object has. need: kinds of which a question is about one at least.
+    objects: fewest and most objects of a scene where nothing is said. cameras: fields of the stage that take the place
+    of the usual ones, each choice as likely. levels: of degradation, each as likely; none: photos as they are.
+    """
+
+    about: str
+    avoid: frozenset[tuple[str, str]] = HELD_PAIRS
+    need: frozenset[tuple[str, str]] = frozenset()
+    objects: tuple[int, int] | None = None
+    cameras: tuple[Mapping[str, Any], ...] = ()
+    levels: tuple[int, ...] = ()
+
+    def plan(self, plan: Plan, rng: Generator) -> Plan:
+        """What a scene needs beside what its question needs."""
+        camera = self.cameras[int(rng.integers(len(self.cameras)))] if self.cameras else {}
+        return replace(plan, avoid=self.avoid, need=self.need, camera=camera)
+
+    def refuses(self, view: View, question: Question) -> str | None:
+        """Why a question is not one of this split, or None."""
+        things = (view.scene.objects[i] for i in (*question.evidence, *question.via))
+        if self.need and self.need.isdisjoint((thing.shape, thing.color) for thing in things):
+            return "it is about no pair that is held out"
+        return None
+
+
+SPLITS: dict[str, Split] = {
+    "train": Split("what a model is trained on: all but the pairs of shape and color that are held out"),
+    "ood-pairs": Split("questions about objects of pairs that are held out", frozenset(), HELD_PAIRS),
+    "ood-crowded": Split("four to six objects in a scene", objects=(4, 6)),
+    "ood-camera": Split(
+        "cameras that look flatter or more steeply, through longer or wider lenses",
+        cameras=({"pitch": (6, 14)}, {"pitch": (48, 62)}, {"fov": (24, 34)}, {"fov": (72, 86)}),
+    ),
+    "ood-degraded": Split("photos with all nine kinds of degradation at levels 1, 3 and 5", levels=(1, 3, 5)),
+}
+"""By the name that `--split` takes."""

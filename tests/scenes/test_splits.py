@@ -1,0 +1,99 @@
+"""Splits: what training must not see is in no scene of `train`, and each other split changes what it says."""
+
+import numpy as np
+import pytest
+
+from sifthinker.benchmarks import open_benchmark
+from sifthinker.benchmarks.protocol import Options
+from sifthinker.degrade import KINDS
+from sifthinker.errors import InputError
+from sifthinker.scenes.generate import generate, scene_config
+from sifthinker.scenes.layout import COLORS
+from sifthinker.scenes.shapes import SOLIDS
+from sifthinker.scenes.splits import HELD_PAIRS, SPLITS
+from sifthinker.scenes.tasks import BASICS
+
+N = 45
+
+
+def objects(sample):
+    return sample.meta["world"]["scene"]["objects"]
+
+
+def kinds(sample):
+    return [(thing["shape"], thing["color"]) for thing in objects(sample)]
+
+
+@pytest.fixture(scope="module")
+def streams():
+    return {name: [s for s, _ in generate(N, 11, split=name)] for name in ("", *SPLITS)}
+
+
+def test_held_pairs_leave_every_shape_and_color_with_others():
+    assert len(HELD_PAIRS) == 10
+    seen = {(s, c) for s in SOLIDS for c in COLORS} - HELD_PAIRS
+    assert {s for s, _ in seen} == set(SOLIDS)
+    assert {c for _, c in seen} == set(COLORS)
+
+
+@pytest.mark.parametrize("name", [name for name in SPLITS if name != "ood-pairs"])
+def test_held_pairs_are_in_no_other_split(streams, name):
+    assert not any(HELD_PAIRS & set(kinds(sample)) for sample in streams[name])
+
+
+def test_without_a_split_held_pairs_occur(streams):
+    assert any(HELD_PAIRS & set(kinds(sample)) for sample in streams[""])
+
+
+def test_questions_about_held_pairs(streams):
+    for sample in streams["ood-pairs"]:
+        roles = sample.meta["roles"]
+        things = [*sample.meta["evidence"], *(roles[key] for key in ("anchor",) if key in roles)]
+        assert HELD_PAIRS & {kinds(sample)[i] for i in things}
+
+
+def test_crowded_scenes(streams):
+    assert {len(objects(s)) for s in streams["ood-crowded"]} == {4, 5, 6}
+    assert max(len(objects(s)) for s in streams["train"]) == 3
+
+
+def test_cameras(streams):
+    def views(name):
+        cameras = [s.meta["world"]["scene"]["cameras"][0] for s in streams[name]]
+        pitch = [np.degrees(np.arcsin(-np.array(c["rotation"])[2, 2])) for c in cameras]
+        return list(zip([c["fov_deg"] for c in cameras], pitch, strict=True))
+
+    # The camera looks at a point above the floor's middle, so its pitch is a little less than drawn.
+    assert all(40 <= fov <= 65 and 10 < pitch < 43 for fov, pitch in views("train"))
+    other = [fov < 34 or fov > 72 or pitch < 15 or pitch > 40 for fov, pitch in views("ood-camera")]
+    assert all(other)
+    met = views("ood-camera")
+    for one in ([fov < 34 for fov, _ in met], [fov > 72 for fov, _ in met], [pitch > 42 for _, pitch in met]):
+        assert 0 < sum(one) < len(one)
+
+
+def test_each_task_has_its_share_of_every_split(streams):
+    for stream in streams.values():
+        assert [s.meta["task"] for s in stream[:9]] == list(BASICS)
+
+
+def test_degraded_photos_of_every_kind_and_level():
+    bench = open_benchmark("scenes:split=ood-degraded", Options(n=27 * 9, seed=1))
+    met = [(s.meta["degradation"]["kind"], s.meta["degradation"]["level"], s.meta["task"]) for s in bench.load()]
+    assert {kind for kind, _, _ in met} == set(KINDS)
+    assert {level for _, level, _ in met} == {1, 3, 5}
+    for task in BASICS:
+        assert len({(kind, level) for kind, level, of in met if of == task}) >= 24
+
+
+def test_the_split_is_part_of_ids_and_version():
+    plain, held = (open_benchmark(f"scenes{spec}", Options(n=1, seed=1)) for spec in ("", ":split=ood-pairs"))
+    assert plain.version != held.version
+    assert next(iter(plain.load())).id != next(iter(held.load())).id
+
+
+def test_refusals():
+    with pytest.raises(InputError, match="split"):
+        scene_config(None, (96, 96), split="ood-pears")
+    with pytest.raises(InputError, match="task stepgame knows no splits; they are for color_of_shape"):
+        scene_config(("stepgame",), (96, 96), split="train")
