@@ -386,6 +386,17 @@ def test_what_evaluations_are_where_nothing_else_is_said() -> None:
     assert resolved("sft").eval_strategy == "no"
 
 
+def test_a_progress_reward_that_cannot_act_is_announced() -> None:
+    with pytest.warns(UserWarning, match="needs a second visit of each sample"):
+        resolved("grpo", num_train_epochs=1)
+    with pytest.warns(UserWarning, match="group cancels the progress reward"):
+        resolved("grpo", scale_rewards="group")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*progress reward")
+        assert resolved("grpo", num_train_epochs=2).scale_rewards == "batch"
+        resolved("grpo", rewards=["answer"], num_train_epochs=1, scale_rewards="group")
+
+
 def test_where_numbers_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolved("sft").report_to == resolved("grpo").report_to == ["tensorboard"]
     assert resolved("sft", report_to="none").report_to == []

@@ -145,6 +145,12 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
             "the progress reward needs a second visit of each sample to act: set num_train_epochs to 2 or more",
             stacklevel=2,
         )
+    if PROGRESS in config.rewards and args.scale_rewards == "group":
+        warnings.warn(
+            "scale_rewards: group cancels the progress reward wherever a whole group is better than before; take batch "
+            "or none",
+            stacklevel=2,
+        )
     return args
 
 
