@@ -7,7 +7,10 @@ STAMP := .venv/.stamp
 # What any machine measures in minutes; `grpo_run` takes an hour, `grpo_gpu` a GPU.
 BENCH := scenes grpo colors blind
 
-.PHONY: setup demo test check docs gallery fuzz bench clean
+# The model inside of the package: some hours on two cores; every step goes on from where it was.
+TINY := runs/sif-tiny
+
+.PHONY: setup demo test check docs gallery fuzz bench train-sif-tiny clean
 
 setup: $(STAMP)
 
@@ -39,6 +42,15 @@ fuzz: $(STAMP)
 
 bench: $(STAMP)
 	for name in $(BENCH); do $(BIN)/python bench/$$name.py || exit 1; done
+
+train-sif-tiny: $(STAMP)
+	$(BIN)/sifthinker scenes --split train --n 48000 --seed 11 --trace-style listing --out $(TINY)/data/listing --resume
+	$(BIN)/sifthinker scenes --split train --n 72000 --seed 12 --out $(TINY)/data/sif --resume
+	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/listing $(TINY)/data/sif \
+		--width 192 --layers 5 --vision-layers 4 --head-size 64 --vocabulary 1024 --out $(TINY)/blank
+	$(BIN)/sifthinker sft sif-tiny-perception-sft --resume
+	$(BIN)/sifthinker sft sif-tiny-sft --resume
+	$(BIN)/sifthinker grpo sif-tiny-grpo --resume
 
 clean:
 	rm -rf .venv runs site

@@ -26,7 +26,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
         return {**values, **{key: value for key, value in small.items() if key in values}}
 
     monkeypatch.setattr(config, "read_yaml", read_small)
-    size = {"width": 32, "layers": 1, "heads": 2, "vision_width": 32, "vision_layers": 1}
+    size = {"width": 32, "layers": 1, "head_size": 16, "vision_width": 32, "vision_layers": 1}
     monkeypatch.setattr(tiny, "TinyConfig", functools.partial(tiny.TinyConfig, **size))
 
 

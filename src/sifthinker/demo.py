@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .records import atomic_write, disk_errors, read_rows
+from .records import atomic_write, disk_errors
 
 GRPO_SHARE = 50
 """One GRPO scene for so many training scenes: few, so that each is visited several times and progress can act."""
@@ -49,7 +49,7 @@ def demo(config: DemoConfig, resume: bool = False) -> Path:
     from .report import print_table, report
     from .training import grpo, sft
     from .training.config import read_yaml
-    from .training.tiny import TinyConfig, build_tiny
+    from .training.tiny import TinyConfig, build_tiny, texts
 
     out = Path(config.out)
     if out.exists() and not out.is_dir():
@@ -83,7 +83,7 @@ def demo(config: DemoConfig, resume: bool = False) -> Path:
     run("2/9 scenes for GRPO-SIF", scenes("grpo", grpo_scenes, config.seed + 2))
     run(
         "3/9 a small model of the Qwen2.5-VL architecture",
-        lambda: _fresh(blank, build_tiny, train_data, config.seed, TinyConfig),
+        lambda: _fresh(blank, build_tiny, texts(train_data), TinyConfig(seed=config.seed)),
     )
     run(
         "4/9 the base model learns to answer",
@@ -103,17 +103,9 @@ def demo(config: DemoConfig, resume: bool = False) -> Path:
     return page
 
 
-def _fresh(folder: Path, build_tiny: Any, data: Path, seed: int, config: Any) -> Path:
+def _fresh(folder: Path, build_tiny: Any, corpus: Iterable[str], config: Any) -> Path:
     shutil.rmtree(folder, ignore_errors=True)  # torn by a kill in the middle of saving
-    return build_tiny(folder, texts(data), config(seed=seed))
-
-
-def texts(data: Path) -> Iterator[str]:
-    """Questions, answers and traces of a data set, from which a tokenizer learns its words."""
-    for row in read_rows(data):
-        yield row["question"]
-        yield row["answer"]
-        yield from (message["content"] for message in row["completion"])
+    return build_tiny(folder, corpus, config)
 
 
 class _Stages:

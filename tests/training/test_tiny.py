@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sifthinker.prompt import instruction
 from sifthinker.training.tiny import SPECIAL, TinyConfig, build_tiny, build_tokenizer
+from tests.training import mini
 
 CORPUS = ["What color is the cube?", "The cube is red.", "red"] * 3
 
@@ -49,3 +50,21 @@ def test_same_seed_same_weights(tmp_path: Path) -> None:
     config = TinyConfig(width=32, layers=1, vision_width=32, vision_layers=1, seed=3)
     files = [build_tiny(tmp_path / name, CORPUS, config) / "model.safetensors" for name in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_blank_makes_a_model_of_the_words_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sifthinker import cli
+    from sifthinker.engines.processor import load_model, load_processor
+
+    data, _ = mini.make(tmp_path / "made", 4)
+    sizes = ["--width", "32", "--vision-width", "32", "--head-size", "16", "--vocabulary", "400"]
+    out = tmp_path / "blank"
+    assert cli.run(["blank", str(data), "--out", str(out), *sizes]) == 0
+    said = capsys.readouterr().out
+    model = load_model(out)
+    assert f"{model.num_parameters() / 1e6:.1f} million parameters" in said
+    assert len(load_processor(out).tokenizer(" color")["input_ids"]) == 1
+    assert cli.run(["blank", str(data), "--out", str(out), *sizes]) == 2
+    assert "holds something" in capsys.readouterr().err
+    assert cli.run(["blank", str(data), "--out", str(tmp_path / "b"), "--width", "40"]) == 2
+    assert "width 40, head size 32" in capsys.readouterr().err

@@ -6,16 +6,22 @@ evaluated exactly like Qwen2.5-VL; nothing in the package treats it specially. I
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..geometry import Frame
 from ..prompt import DEPTH_LABEL, PHOTO_LABEL, instruction
+from ..records import read_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+READ = 5000
+"""Rows of a data set that a tokenizer learns its words from."""
 
 SPECIAL = (
     "<|pad|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>",
@@ -42,16 +48,21 @@ class TinyConfig:
     """Sizes of the small model."""
 
     width: int = 128
-    """Hidden size of the language model; a multiple of `head_size`, as the vision tower's."""
+    """Hidden size of the language model, a multiple of head_size."""
     layers: int = 4
+    """Of the language model."""
     head_size: int = 32
-    """Of each attention head; a multiple of 16."""
+    """Size of an attention head, a multiple of 16."""
     vision_width: int = 128
+    """Hidden size of the vision tower, a multiple of head_size."""
     vision_layers: int = 3
+    """Of the vision tower."""
     patch: int = 8
     """Patch side in pixels; two by two patches make one visual token."""
     vocabulary: int = 768
+    """Tokens of words and bytes at most; those of `SCAFFOLD` and of the prompt come on top."""
     seed: int = 0
+    """Of the random weights."""
 
 
 def build_tokenizer(corpus: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -123,6 +134,34 @@ def build_tiny(folder: str | Path, corpus: Iterable[str], config: TinyConfig | N
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def make_blank(folder: Path, data: Sequence[Path], config: TinyConfig) -> str:
+    """Make an untrained model whose tokenizer knows the words of data sets; says how large it is.
+
+    Raises `InputError` for a folder that holds something, sizes that do not fit each other, and data that is none.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} holds something: give another --out")
+    for name in ("width", "vision_width"):
+        if (size := getattr(config, name)) % config.head_size or config.head_size % 16:
+            raise InputError(
+                f"{name} {size}, head size {config.head_size}: the first is a multiple of the second, that one of 16"
+            )
+    build_tiny(folder, texts(*data), config)
+    from safetensors.numpy import load_file
+
+    count = sum(weights.size for weights in load_file(folder / "model.safetensors").values())
+    return f"{folder}: {count / 1e6:.1f} million parameters"
+
+
+def texts(*folders: Path) -> Iterator[str]:
+    """Questions, answers and traces of the first `READ` rows of each data set, from which a tokenizer learns words."""
+    for folder in folders:
+        for row in islice(read_rows(folder), READ):
+            yield row["question"]
+            yield row["answer"]
+            yield from (message["content"] for message in row["completion"])
 
 
 def scale_weights(model: Any) -> None:
