@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,23 @@ def test_a_config_is_read_as_its_stage_reads_it(made: tuple[Path, Path], tmp_pat
     sft = check("tiny-sft", *flags(made, "--max-steps", "-1", "--num-train-epochs", "2"), out=tmp_path)
     assert sft["plan"] == {
         "stage": "sft", "rows": 12, "prompts_per_step": 32, "rows_dropped_per_epoch": 0, "optimizer_steps": 2,
+        "epochs": 2.0,
     }  # fmt: skip
     assert sft["tokens"]["prompt"]["min"] > 0
     assert sft["tokens"]["completion"]["min"] > 0
     grpo = check("--limit", "11", "tiny-grpo", *flags(made, "--max-steps=-1", "--num-train-epochs=2"), out=tmp_path)
     assert grpo["plan"] == {
         "stage": "grpo", "rows": 11, "prompts_per_step": 8, "rows_dropped_per_epoch": 3, "optimizer_steps": 2,
+        "epochs": 2.0,
     }  # fmt: skip
+
+
+def test_a_progress_reward_that_cannot_act_is_announced(made: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"needs a second visit of each sample to act, and this run makes 1 epochs"):
+        check("tiny-grpo", *flags(made, "--limit", "8", "--max-steps", "1"), out=tmp_path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*progress reward")
+        check("tiny-grpo", *flags(made, "--limit", "8", "--max-steps", "2"), out=tmp_path)
 
 
 def test_the_model_may_be_an_adapter(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,27 +121,34 @@ def largest(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
     return max(((ours[k] - g).abs().max() / g.abs().max().clamp(min=1e-8)).item() for k, g in theirs.items())
 
 
+PARITY = [
+    (pictures, group, {"peft_config": True} if lora else {}, {"beta": beta, "gradient_checkpointing": checkpointing})
+    for pictures, group, lora, beta, checkpointing in (
+        *product(([1, 1], [2, 2]), (2, 4, 8), (False, True), (0.0, 0.04), (False, True)),
+        ([2, 1], 8, False, 0.0, False),
+        ([2, 0], 4, False, 0.04, True),
+        ([1, 2], 2, True, 0.0, True),
+    )
+]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(
-    ("pictures", "group", "more"),
-    [
-        ([2, 2], 2, {}),
-        ([1, 1], 4, {"beta": 0.04}),
-        ([2, 1], 8, {}),
-        ([2, 0], 4, {"gradient_checkpointing": True}),
-        ([2, 2], 4, {"peft_config": True, "beta": 0.04}),
-        ([1, 2], 2, {"peft_config": True, "gradient_checkpointing": True}),
-    ],
-)
+@pytest.mark.parametrize(("pictures", "group", "adapter", "settings"), PARITY)
 def test_parity_with_stock_trl(
-    family: str, pictures: list[int], group: int, more: dict[str, Any], models: dict[str, Path], tmp_path: Path
+    family: str,
+    pictures: list[int],
+    group: int,
+    adapter: dict[str, Any],
+    settings: dict[str, Any],
+    models: dict[str, Path],
+    tmp_path: Path,
 ) -> None:
     count = len(pictures) * group
     completions = ragged(count)
     results = []
     for kind in (Stock, SifGRPOTrainer):
         torch.manual_seed(0)
-        config = dict(more)
+        config = {**adapter, **settings}
         if "peft_config" in config:
             config["peft_config"] = lora_config(4, 8, 0.0)
         if kind is SifGRPOTrainer:
@@ -157,7 +165,7 @@ def test_parity_with_stock_trl(
     assert (our_logps - their_logps).abs().max() < 1e-5
     assert len(their_grads) > 5
     assert largest(our_grads, their_grads) < 1e-5
-    if "peft_config" not in more and any(pictures):
+    if not adapter:
         assert any("visual" in name for name in our_grads)
 
 

@@ -386,9 +386,7 @@ def test_what_evaluations_are_where_nothing_else_is_said() -> None:
     assert resolved("sft").eval_strategy == "no"
 
 
-def test_a_progress_reward_that_cannot_act_is_announced() -> None:
-    with pytest.warns(UserWarning, match="needs a second visit of each sample"):
-        resolved("grpo", num_train_epochs=1)
+def test_scaling_that_cancels_the_progress_reward_is_announced() -> None:
     with pytest.warns(UserWarning, match="group cancels the progress reward"):
         resolved("grpo", scale_rewards="group")
     with warnings.catch_warnings():

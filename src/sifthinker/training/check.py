@@ -70,11 +70,16 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
         "rows": len(pairs), "unreadable": unreadable, "gold_rewards": gold, "corrupted_rewards": corrupted,
     }  # fmt: skip
     if config is not None:
+        from .grpo import GrpoConfig, warn_of_few_visits
+        from .windows import plan
+
         result["tokens"], result["too_long"], kept = _tokens(config, args, problems)
         result["plan"] = plan(args, kept)
         result["memory"] = _memory(config, args, result["tokens"], problems)
         if result["plan"]["optimizer_steps"] < 1:
             problems.append("the data set is smaller than one batch: no optimizer step would be made")
+        if isinstance(config, GrpoConfig):
+            warn_of_few_visits(config, result["plan"])
     sheet = (out or Path(folder)) / "check.png"
     with disk_errors(sheet):
         sheet.parent.mkdir(parents=True, exist_ok=True)
@@ -288,32 +293,6 @@ def count_rows(folder: str | Path, limit: int | None = None) -> int:
 
     rows = sum(pq.read_metadata(shard).num_rows for shard in shard_paths(folder))
     return rows if limit is None else min(rows, limit)
-
-
-def plan(args: Any, rows: int) -> dict[str, Any]:
-    """Prompts an epoch, rows dropped, optimizer steps, as TRL's samplers will make them on one process.
-
-    args: TRL's config. rows: size of the data set.
-    """
-    batch = args.per_device_train_batch_size
-    if generations := getattr(args, "num_generations", None):
-        # A window of completions is generated at once, and trained on in several steps.
-        steps, per_window = args.steps_per_generation, batch * args.steps_per_generation // generations
-        windows = rows // per_window
-        dropped = rows - windows * per_window
-        steps_per_epoch = windows * steps * args.num_iterations // args.gradient_accumulation_steps
-        per_step = batch * args.gradient_accumulation_steps // generations
-    else:
-        per_step, dropped = batch * args.gradient_accumulation_steps, 0
-        steps_per_epoch = math.ceil(rows / per_step)
-    total = args.max_steps if args.max_steps > 0 and steps_per_epoch else int(steps_per_epoch * args.num_train_epochs)
-    return {
-        "stage": "grpo" if generations else "sft",
-        "rows": rows,
-        "prompts_per_step": per_step,
-        "rows_dropped_per_epoch": dropped,
-        "optimizer_steps": total,
-    }
 
 
 def _sheet(pairs: Pairs) -> Any:

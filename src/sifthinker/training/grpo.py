@@ -140,11 +140,6 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
     if config.dynamic_sampling:
         check_dynamic_sampling(args)
     check_save_steps(args)
-    if PROGRESS in config.rewards and args.max_steps < 0 and args.num_train_epochs < 2:
-        warnings.warn(
-            "the progress reward needs a second visit of each sample to act: set num_train_epochs to 2 or more",
-            stacklevel=2,
-        )
     if PROGRESS in config.rewards and args.scale_rewards == "group":
         warnings.warn(
             "scale_rewards: group cancels the progress reward wherever a whole group is better than before; take batch "
@@ -152,6 +147,18 @@ def trl_args(config: GrpoConfig, trl: dict[str, Any]) -> Any:
             stacklevel=2,
         )
     return args
+
+
+def warn_of_few_visits(config: GrpoConfig, plan: Mapping[str, Any]) -> None:
+    """Warn when the progress reward is paid, and most samples come once. plan: `windows.plan`."""
+    from .trl_rewards import PROGRESS
+
+    if PROGRESS in config.rewards and plan["epochs"] < 2:
+        warnings.warn(
+            f"the progress reward needs a second visit of each sample to act, and this run makes {plan['epochs']:g} "
+            "epochs: raise num_train_epochs or max_steps, or limit the rows",
+            stacklevel=2,
+        )
 
 
 def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
@@ -182,6 +189,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     from .sheets import Sheets
     from .trl_adapter import SifGRPOTrainer
     from .trl_rewards import build_rewards
+    from .windows import plan
 
     args = trl_args(config, trl)
     out, given = Path(config.out), to_dict(config, trl)
@@ -196,6 +204,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     with args.main_process_first(desc="rows"):
         rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit, ruler=ruler)
         held = open_held_out(config, grid, args.max_completion_length, banned, rows)
+    warn_of_few_visits(config, plan(args, len(rows)))
     curriculum = None if config.curriculum == "none" else _curriculum(config.curriculum, rows, args)
     args.eval_on_start = args.eval_on_start and checkpoint is None
     released = config.profile == "released"

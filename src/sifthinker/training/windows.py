@@ -56,6 +56,33 @@ def lag_of(args: GRPOConfig) -> int:
     return math.ceil(batches / (args.steps_per_generation * args.num_iterations)) - 1  # type: ignore[operator]
 
 
+def plan(args: Any, rows: int) -> dict[str, Any]:
+    """Prompts an epoch, rows dropped, optimizer steps and epochs, as TRL's samplers will make them.
+
+    args: TRL's config. rows: size of the data set.
+    """
+    batch = args.per_device_train_batch_size * args.world_size
+    if generations := getattr(args, "num_generations", None):
+        # A window of completions is generated at once, and trained on in several steps.
+        steps, per_window = args.steps_per_generation, batch * args.steps_per_generation // generations
+        windows = rows // per_window
+        dropped = rows - windows * per_window
+        steps_per_epoch = windows * steps * args.num_iterations // args.gradient_accumulation_steps
+        per_step = batch * args.gradient_accumulation_steps // generations
+    else:
+        per_step, dropped = batch * args.gradient_accumulation_steps, 0
+        steps_per_epoch = math.ceil(rows / per_step)
+    total = args.max_steps if args.max_steps > 0 and steps_per_epoch else int(steps_per_epoch * args.num_train_epochs)
+    return {
+        "stage": "grpo" if generations else "sft",
+        "rows": rows,
+        "prompts_per_step": per_step,
+        "rows_dropped_per_epoch": dropped,
+        "optimizer_steps": total,
+        "epochs": round(total / steps_per_epoch, 2) if steps_per_epoch else 0.0,
+    }
+
+
 class EpochOrder(Sampler[int]):
     """TRL's sampler in an order that follows from seed and epoch alone, or from a curriculum.
 
