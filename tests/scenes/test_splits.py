@@ -1,17 +1,23 @@
 """Splits: what training must not see is in no scene of `train`, and each other split changes what it says."""
 
+import re
+
 import numpy as np
 import pytest
 
 from sifthinker.benchmarks import open_benchmark
 from sifthinker.benchmarks.protocol import Options
 from sifthinker.degrade import KINDS
+from sifthinker.engines.oracle import know
 from sifthinker.errors import InputError
 from sifthinker.scenes.generate import generate, scene_config
 from sifthinker.scenes.layout import COLORS
 from sifthinker.scenes.shapes import SOLIDS
 from sifthinker.scenes.splits import HELD_PAIRS, SPLITS
 from sifthinker.scenes.tasks import BASICS
+from sifthinker.scenes.wordings import WORDINGS
+from sifthinker.scenes.words import name
+from sifthinker.scenes.worlds import world_from_json
 
 N = 45
 
@@ -75,6 +81,33 @@ def test_cameras(streams):
 def test_each_task_has_its_share_of_every_split(streams):
     for stream in streams.values():
         assert [s.meta["task"] for s in stream[:9]] == list(BASICS)
+
+
+def test_other_words_and_the_answers_that_belong_to_them(streams):
+    usual = {task: re.compile(pattern) for task, (pattern, _) in WORDINGS.items()}
+    met = {}
+    for sample in streams["ood-wording"]:
+        task, text, things = sample.meta["task"], sample.question, objects(sample)
+        assert not usual[task].fullmatch(text)
+        met.setdefault(task, set()).add(sample.meta["wording"])
+        roles = sample.meta["roles"]
+        if "farther" in text or "smaller" in text:
+            view = world_from_json(sample.meta["world"])
+            score = -np.linalg.norm(view.centers, axis=1) if "farther" in text else [max(t["size"]) for t in things]
+            pair = roles["a"], roles["b"]
+            assert sample.answer == name(view.scene, min(pair, key=lambda i: score[i]))
+        if "different" in text:
+            a, b = (things[roles[key]][roles["attribute"]] for key in ("a", "b"))
+            assert sample.answer == ("no" if a == b else "yes")
+    assert met == {task: {0, 1} for task in BASICS}
+
+
+def test_the_oracle_answers_every_split(streams):
+    for stream in streams.values():
+        for sample in stream:
+            trace = know(sample)
+            assert trace.answer == sample.answer
+            assert trace.last_area.boxes == tuple(box.quantized() for box in sample.boxes)
 
 
 def test_degraded_photos_of_every_kind_and_level():

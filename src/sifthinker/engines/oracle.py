@@ -65,6 +65,7 @@ def _ask_again(sample: Sample, style: str) -> Trace:
     from ..scenes.gold import gold_trace
     from ..scenes.task import Task
     from ..scenes.tasks import TASKS
+    from ..scenes.wordings import reworded
     from ..scenes.worlds import world_from_json
 
     task: Task = lookup("task", sample.meta["task"], TASKS)
@@ -72,6 +73,8 @@ def _ask_again(sample: Sample, style: str) -> Trace:
     question = task.ask(world, sample.meta["roles"])
     if isinstance(question, str):
         raise SifError(f"{sample.meta['task']} may not be asked of this world: {question}")
+    if "wording" in sample.meta:
+        question = reworded(sample.meta["task"], question, sample.meta["wording"])
     return gold_trace(world, question, np.random.default_rng(zlib.crc32(sample.id.encode())), style)
 
 

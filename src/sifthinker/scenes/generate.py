@@ -33,6 +33,7 @@ from .render import View
 from .splits import SPLITS
 from .task import Question, Roles, Task, World, propose
 from .tasks import BASICS, TASKS
+from .wordings import reworded
 
 OBJECTS = (1, 3)
 """Fewest and most objects of a scene where nothing is said."""
@@ -282,7 +283,10 @@ def _find(config: SceneConfig, seed: int, index: int, rng: Generator) -> _Found:
             elif why := unfit(world, found[1]) or (config.split and SPLITS[config.split].refuses(world, found[1])):
                 reasons[f"{name}: {why}"] += 1
             else:
-                return _Found(f"scenes-{config.digest}-{seed}-{index:06d}", name, aim, world, *found)
+                roles, question = found
+                if config.split and SPLITS[config.split].reworded:
+                    question = reworded(name, question, index // several)
+                return _Found(f"scenes-{config.digest}-{seed}-{index:06d}", name, aim, world, roles, question)
     listed = "; ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common(4))
     raise SifError(
         f"sample {index} of seed {seed}: no world found for any of {', '.join(config.tasks)}: {listed}; larger "

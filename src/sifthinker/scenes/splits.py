@@ -34,6 +34,7 @@ class Split:
     avoid: kinds (shape, color) that no object has. need: kinds of which a question is about one at least.
     objects: fewest and most objects of a scene where nothing is said. cameras: fields of the stage that take the place
     of the usual ones, each choice as likely. levels: of degradation, each as likely; none: photos as they are.
+    reworded: whether questions are asked in words of `wordings`.
     """
 
     about: str
@@ -42,6 +43,7 @@ class Split:
     objects: tuple[int, int] | None = None
     cameras: tuple[Mapping[str, Any], ...] = ()
     levels: tuple[int, ...] = ()
+    reworded: bool = False
 
     def plan(self, plan: Plan, rng: Generator) -> Plan:
         """What a scene needs beside what its question needs."""
@@ -64,6 +66,7 @@ SPLITS: dict[str, Split] = {
         "cameras that look flatter or more steeply, through longer or wider lenses",
         cameras=({"pitch": (6, 14)}, {"pitch": (48, 62)}, {"fov": (24, 34)}, {"fov": (72, 86)}),
     ),
+    "ood-wording": Split("questions in words that training never used, some of them turned round", reworded=True),
     "ood-degraded": Split("photos with all nine kinds of degradation at levels 1, 3 and 5", levels=(1, 3, 5)),
 }
 """By the name that `--split` takes."""
