@@ -237,12 +237,30 @@ def box_array(boxes: ArrayLike | Sequence[Box]) -> NDArray[np.float64]:
 
 def iou_matrix(a: ArrayLike | Sequence[Box], b: ArrayLike | Sequence[Box]) -> NDArray[np.float64]:
     """Pairwise IoU, shape (n, m), of two sets of xyxy boxes in any common frame; touching boxes have 0."""
+    intersection, union = _overlap(box_array(a), box_array(b))
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def giou_matrix(a: ArrayLike | Sequence[Box], b: ArrayLike | Sequence[Box]) -> NDArray[np.float64]:
+    """Pairwise generalized IoU in (-1, 1], shape (n, m), of two sets of xyxy boxes with an area.
+
+        GIoU = IoU - (area of the hull of both - area of their union) / area of the hull
+
+    Source: Rezatofighi et al., Generalized Intersection over Union (CVPR 2019, arXiv 1902.09630).
+    """
     a, b = box_array(a), box_array(b)
+    intersection, union = _overlap(a, b)
+    sides = np.maximum(a[:, None, 2:], b[None, :, 2:]) - np.minimum(a[:, None, :2], b[None, :, :2])
+    around = sides.prod(axis=2)
+    return intersection / union - (around - union) / around
+
+
+def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Areas of the intersection and of the union of each pair."""
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     intersection = sides.clip(min=0).prod(axis=2)
     area_a, area_b = (a[:, 2:] - a[:, :2]).prod(axis=1), (b[:, 2:] - b[:, :2]).prod(axis=1)
-    union = area_a[:, None] + area_b[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return intersection, area_a[:, None] + area_b[None, :] - intersection
 
 
 def hull(boxes: Sequence[Box]) -> Box:

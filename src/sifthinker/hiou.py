@@ -33,7 +33,11 @@ def hiou(pred: Sequence[Box] | ArrayLike, gold: Sequence[Box] | ArrayLike, relea
 
 def matched_iou(pred: Sequence[Box] | ArrayLike, gold: Sequence[Box] | ArrayLike) -> float:
     """Sum of the IoUs of the one-to-one matching of `pred` to `gold` that makes this sum largest."""
-    matrix = iou_matrix(pred, gold)
+    return matched(iou_matrix(pred, gold))
+
+
+def matched(matrix: NDArray[np.float64]) -> float:
+    """The largest sum of entries of a matrix of which no two share a row or a column (Hungarian matching)."""
     if 1 in matrix.shape:
         return float(matrix.max())
     from scipy.optimize import linear_sum_assignment

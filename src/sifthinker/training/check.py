@@ -29,7 +29,7 @@ from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
 from ..trace import Trace, format_trace
 from .config import fields_of, read_arguments, recipe_names, split_config
-from .data import allowed_unreadable
+from .data import allowed_unreadable, as_asked
 from .lengths import NAMED, ruler_of
 from .stages import read_stages
 from .trl_rewards import PROGRESS, find_rewards, finite
@@ -61,8 +61,8 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
         if config.eval_data is not None:
             read_samples(config.eval_data, 1)
     problems: list[str] = []
-    most = None if config is None else config.limit
-    pairs, unreadable = _decoded(folder, most, limit, problems)
+    most, depth = (None, "source") if config is None else (config.limit, config.depth)
+    pairs, unreadable = _decoded(folder, most, limit, depth, problems)
     functions = REWARDS | _own(config)
     gold = _gold(pairs, functions, problems)
     corrupted = _corrupted(pairs, functions, problems)
@@ -197,12 +197,12 @@ def _corrupted(
 
 
 def _decoded(
-    folder: str, most: int | None, limit: int, problems: list[str]
+    folder: str, most: int | None, limit: int, depth: str, problems: list[str]
 ) -> tuple[list[tuple[Sample, Trace | None]], list[str]]:
     """The first `limit` rows that can be decoded, and the ids of those, of all or the first `most`, that cannot."""
     pairs: list[tuple[Sample, Trace | None]] = []
     unreadable: list[str] = []
-    rows, total = islice(read_rows(folder), most), count_rows(folder, most)
+    rows, total = (as_asked(row, depth) for row in islice(read_rows(folder), most)), count_rows(folder, most)
     with ThreadPoolExecutor() as pool, tqdm(total=total, desc="pictures", unit="row") as bar:
         while batch := list(islice(rows, READ)):
             for row, pair in zip(batch, pool.map(_pair, batch), strict=True):
@@ -231,7 +231,7 @@ def _tokens(config: Any, args: Any, problems: list[str]) -> tuple[dict[str, Any]
     processor = load_processor(config.model, max_pixels=config.max_pixels)
     grid = pixel_grid(processor) or family_of(model_config(config.model).model_type).grid
     ruler = ruler_of(config, args, processor, grid)
-    rows = islice(read_rows(config.data), config.limit)
+    rows = (as_asked(row, config.depth) for row in islice(read_rows(config.data), config.limit))
     lengths = ruler.lengths(rows, count_rows(config.data, config.limit))
     fit = ruler.fit(lengths)
     says = ruler.says(lengths, fit)

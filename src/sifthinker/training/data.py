@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,9 @@ from PIL import Image
 
 from ..errors import InputError, SifError, disk_full, unknown_name
 from ..prompt import build_prompt, model_images
-from ..records import from_row, read_rows, shard_paths
+from ..records import Row, from_row, read_rows, shard_paths
 from ..sample import Sample
-from ..trace import Trace, format_trace
+from ..trace import Area, Trace, format_trace, parse_trace
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -45,14 +46,15 @@ class _Prepare:
     """Turns stored rows into training rows; remembers the last `KEEP`.
 
     rows: all stored rows, of which the next stands in for one whose pictures cannot be decoded.
-    pixels: of some ids, a budget below `max_pixels`.
+    pixels: of some ids, a budget below `max_pixels`. depth: one of `DEPTHS`.
     unreadable: ids of rows that had to be replaced.
     """
 
     def __init__(
-        self, rows: Dataset, max_pixels: int, grid: int, target: str | None, pixels: Mapping[str, int]
+        self, rows: Dataset, max_pixels: int, grid: int, target: str | None, pixels: Mapping[str, int], depth: str
     ) -> None:
         self.rows, self.max_pixels, self.grid, self.target, self.pixels = rows, max_pixels, grid, target, pixels
+        self.depth = depth
         self.unreadable: set[str] = set()
         self._kept: OrderedDict[str, tuple[Sample, Trace | None, list[Image.Image]]] = OrderedDict()
 
@@ -73,13 +75,13 @@ class _Prepare:
         # Prompts are built anew each time: TRL's collators write into the messages they are given.
         ready: dict[str, Any] = {"prompt": build_prompt(sample), "images": list(images), "sample": sample}
         if self.target is not None:
-            ready["completion"] = [{"role": "assistant", "content": _completion(self.target, sample, trace)}]
+            ready["completion"] = [{"role": "assistant", "content": taught_text(self.target, sample.answer, trace)}]
         return ready
 
     def _decoded(self, row: dict[str, Any]) -> tuple[Sample, Trace | None, list[Image.Image]] | None:
         """Sample, trace and pictures of a row; None, counted and told once, where they cannot be decoded."""
         try:
-            sample, trace = from_row(row)
+            sample, trace = from_row(as_asked(row, self.depth))
             return sample, trace, model_images(sample, self.pixels.get(row["id"], self.max_pixels), self.grid)
         except InputError as error:
             if row["id"] in self.unreadable:
@@ -106,15 +108,37 @@ def unreadable_rows(rows: Dataset) -> int:
     return len(transform.unreadable) if isinstance(transform, _Prepare) else 0
 
 
-TARGETS = ("trace", "answer")
-"""What SFT teaches: the gold trace, or the final answer alone."""
+TARGETS = ("trace", "words", "answer")
+"""What SFT teaches: the gold trace, its sentences without areas, or the final answer alone."""
+
+DEPTHS = ("source", "none")
+"""What depth a model is trained with: that of the data set, or none."""
 
 
-def _completion(target: str, sample: Sample, trace: Trace | None) -> str:
+def taught_text(target: str, answer: str, trace: Trace | None) -> str:
+    """What a row teaches. target: one of `TARGETS`. trace: None for `answer` alone."""
     if target == "answer":
-        return f"<answer>{sample.answer}</answer>"
-    assert trace is not None, sample.id  # `load_rows` has looked
-    return format_trace(trace)
+        return f"<answer>{answer}</answer>"
+    assert trace is not None  # `load_rows` has looked
+    return format_trace(_words(trace) if target == "words" else trace)
+
+
+def _words(trace: Trace) -> Trace:
+    """The sentences of a trace in order, each once, without areas."""
+    steps = {step.text: replace(step, area=Area((), ())) for step in trace.steps}
+    return replace(trace, steps=tuple(steps.values()))
+
+
+def as_asked(row: Row, depth: str) -> Row:
+    """A stored row as it is trained on. depth: of `DEPTHS`; `none` takes away map, picture, and depths of traces."""
+    if depth == "source" or row["depth"] is None:
+        return row
+    said = row["completion"]
+    if said:
+        trace = parse_trace(said[0]["content"], areas=bool(row["images"]))
+        bare = [replace(s, area=Area(s.area.boxes, (None,) * len(s.area.boxes))) for s in trace.steps]
+        said = [{**said[0], "content": format_trace(replace(trace, steps=tuple(bare)))}]
+    return {**row, "images": row["images"][:1], "depth": None, "completion": said}
 
 
 def load_rows(
@@ -125,6 +149,7 @@ def load_rows(
     target: str | None,
     limit: int | None = None,
     ruler: Ruler | None = None,
+    depth: str = "source",
 ) -> Dataset:
     """A data set folder as a `datasets.Dataset` whose rows hold prompt, images, sample and, for SFT, completion.
 
@@ -132,6 +157,7 @@ def load_rows(
     target: what the completion is, one of `TARGETS`; None: prompts only.
     limit: take the first so many rows.
     ruler: says what becomes of rows whose prompt is too long; None: nothing is done about them.
+    depth: one of `DEPTHS`.
     Raises `InputError` when the folder holds no shards of ours, one cannot be read, a row lacks what is taught, or is
     too long for the ruler.
     """
@@ -161,17 +187,17 @@ def load_rows(
         rows = rows.select(range(min(limit, len(rows))))
     if not len(rows):
         raise InputError(f"{folder}: the data set has no rows")
-    if target == "trace" and (
+    if target in ("trace", "words") and (
         empty := sum(not messages for messages in rows.select_columns("completion")["completion"])
     ):
         raise InputError(f"{folder}: {empty} rows have no completion to learn from; SFT needs rows with traces")
     rows = rows.cast_column("images", List(ImageFeature(decode=False)))
     pixels = {}
     if ruler is not None:
-        lengths = ruler.lengths(rows, len(rows))  # type: ignore[arg-type]
+        lengths = ruler.lengths((as_asked(row, depth) for row in rows), len(rows))  # type: ignore[arg-type]
         fit = ruler.fit(lengths)
         ruler.refuse(lengths, fit)
         if told := ruler.says(lengths, fit):
             warnings.warn(f"{folder}: {told}", stacklevel=2)
         rows, pixels = rows.select(fit.keep), fit.pixels
-    return rows.with_transform(_Prepare(rows, max_pixels, grid, target, pixels))
+    return rows.with_transform(_Prepare(rows, max_pixels, grid, target, pixels, depth))

@@ -43,6 +43,8 @@ class GrpoConfig:
     """MODEL@URL of an OpenAI-compatible server that judges open answers; None: the deterministic grader alone."""
     curriculum: str = "none"
     """Prompts by how they went: confidence (buckets of samples), accuracy (tasks), none (TRL's order)."""
+    depth: str = "source"
+    """Depth of the samples: source (what the data set has), or none (no picture of it, and traces without depths)."""
     max_pixels: int = DEFAULT_MAX_PIXELS
     """Pixels of one picture at most; the same as in the warm-up."""
     limit: int | None = None
@@ -202,7 +204,7 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     grid = pixel_grid(processor) or family.grid
     ruler = ruler_of(config, args, processor, grid)
     with args.main_process_first(desc="rows"):
-        rows = load_rows(config.data, config.max_pixels, grid, out, target=None, limit=config.limit, ruler=ruler)
+        rows = load_rows(config.data, config.max_pixels, grid, out, None, config.limit, ruler, config.depth)
         held = open_held_out(config, grid, args.max_completion_length, banned, rows)
     warn_of_few_visits(config, plan(args, len(rows)))
     curriculum = None if config.curriculum == "none" else _curriculum(config.curriculum, rows, args)

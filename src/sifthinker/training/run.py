@@ -38,7 +38,7 @@ from ..provenance import provenance
 from ..records import atomic_write, disk_errors
 from ..rewards import REWARDS
 from .config import trl_refusals
-from .data import CACHE
+from .data import CACHE, DEPTHS
 from .health import ALARMS, alarms_of, read_lines
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def build_args(kind: type, settings: dict[str, Any], config: Any) -> Any:
 
     Raises `InputError` for values that it refuses, for evaluations without samples, and for missing packages.
     """
+    if config.depth not in DEPTHS:
+        raise unknown_name("depth", config.depth, DEPTHS)
     with trl_refusals():
         args = kind(**{**_evaluating(settings, config), **settings, "report_to": _reports(settings.get("report_to"))})
     if config.eval_data is None and args.eval_strategy != "no":
@@ -354,7 +356,8 @@ def open_held_out(config: Any, grid: int, tokens: int, banned: list[int], traine
     from .data import load_rows
     from .evaluation import HeldOut
 
-    rows = load_rows(config.eval_data, config.max_pixels, grid, Path(config.out), target=None, limit=config.eval_limit)
+    out, most = Path(config.out), config.eval_limit
+    rows = load_rows(config.eval_data, config.max_pixels, grid, out, None, most, depth=config.depth)
     held = HeldOut(rows, config.eval_data, tokens, banned)
     held.warn_of(trained)
     return held

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engines.processor import model_config, pixel_grid, vision_ids
-from ..errors import InputError
+from ..errors import InputError, unknown_name
 from ..prompt import DEFAULT_MAX_PIXELS
 from .config import read_arguments, split_config, to_dict
 
@@ -28,7 +28,9 @@ class SftConfig:
     out: str
     """Run folder."""
     target: str = "trace"
-    """What is taught: `trace`, or `answer` for the final answer alone (a baseline that does not look first)."""
+    """What is taught: trace, words (its sentences without areas: plain chain of thought), or answer alone."""
+    depth: str = "source"
+    """Depth of the samples: source (what the data set has), or none (no picture of it, and traces without depths)."""
     max_pixels: int = DEFAULT_MAX_PIXELS
     """Pixels of one picture at most."""
     limit: int | None = None
@@ -81,9 +83,12 @@ def trl_args(config: SftConfig, trl: dict[str, Any]) -> Any:
     """TRL's `SFTConfig` with our defaults. Raises `InputError` for what it or `run.check_quantize` refuses."""
     from trl import SFTConfig
 
+    from .data import TARGETS
     from .run import build_args, check_quantize
 
     check_quantize(config)
+    if config.target not in TARGETS:
+        raise unknown_name("target", config.target, TARGETS)
     defaults: dict[str, Any] = {
         "output_dir": config.out,
         "max_length": None,  # TRL's default of 1024 would cut prompts inside of image tokens
@@ -130,7 +135,7 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     ruler = ruler_of(config, args, processor, grid)
     banned = vision_ids(processor, model_config(config.model))
     with args.main_process_first(desc="rows"):
-        rows = load_rows(config.data, config.max_pixels, grid, out, config.target, config.limit, ruler)
+        rows = load_rows(config.data, config.max_pixels, grid, out, config.target, config.limit, ruler, config.depth)
         held = open_held_out(config, grid, config.eval_tokens, banned, rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
     model, adapter = open_policy(config, args)
