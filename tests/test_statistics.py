@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sifthinker.statistics import bootstrap, compare_paired, estimate, mcnemar, wilson
+from sifthinker.statistics import bootstrap, bootstrap_seeds, compare_paired, estimate, estimate_seeds, mcnemar, wilson
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,72 @@ def test_interval_holds_the_value_and_stays_in_range(values: list[float], data: 
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_is_a_probability(b: int, c: int) -> None:
     assert 0 < mcnemar(b, c) <= 1
+
+
+# --- runs of several seeds -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("units", [list(range(7)), list("aabbbcd")])
+def test_with_one_seed_the_bootstrap_of_seeds_is_the_bootstrap(units: list) -> None:
+    values = [0.1, 0.4, 0.9, 0.7, 0.0, 1.0, 0.3]
+    assert bootstrap_seeds([values], [units]) == pytest.approx(bootstrap(values, units), abs=1e-12)
+    equal = bootstrap_seeds([values] * 3, [units] * 3)
+    assert equal == pytest.approx(bootstrap(values, units), abs=1e-12)  # such seeds add nothing, and take nothing away
+    long = np.random.default_rng(3).random(2000).tolist()  # several blocks
+    assert bootstrap_seeds([long], [list(range(2000))], 2500) == pytest.approx(bootstrap(long, None, 2500), abs=1e-12)
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    """Two seeds of which one is right about all and one about nothing: a quarter of the resamples has either alone."""
+    units = list(range(20))
+    assert bootstrap_seeds([[1.0] * 20, [0.0] * 20], [units] * 2) == (0.0, 1.0)
+    low, high = bootstrap_seeds([[0.6] * 20, [0.4] * 20], [units] * 2)
+    assert (low, high) == pytest.approx((0.4, 0.6))
+
+
+def test_a_naive_loop_comes_to_the_same() -> None:
+    rng = np.random.default_rng(7)
+    units = [n // 2 for n in range(40)]
+    runs = [(rng.random(40) + shift).tolist() for shift in (0.0, 0.1, 0.3)]
+    means = []
+    for _ in range(3000):
+        chosen = rng.integers(0, 20, 20)
+        rows = [i for unit in chosen for i, u in enumerate(units) if u == unit]
+        means.append(np.mean([np.mean([runs[s][i] for i in rows]) for s in rng.integers(0, 3, 3)]))
+    assert bootstrap_seeds(runs, [units] * 3) == pytest.approx(np.quantile(means, [0.025, 0.975]).tolist(), abs=0.012)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "spread", "least", "most"),
+    [(3, 0.0, 0.93, 1.0), (3, 0.02, 0.92, 1.0), (5, 0.03, 0.90, 1.0), (3, 0.3, 0.6, 0.88)],
+)
+def test_coverage_of_known_means(seeds: int, spread: float, least: float, most: float) -> None:
+    """About 95 % while scenes are what varies; less where three seeds differ by far more than scenes can tell."""
+    rng, hits, trials, n = np.random.default_rng(1), 0, 200, 50
+    units = [list(range(n))] * seeds
+    for _ in range(trials):
+        scene, seed = rng.normal(0, 0.3, (1, n)), rng.normal(0, spread, (seeds, 1))
+        values = 0.5 + scene + seed + rng.normal(0, 0.1, (seeds, n))
+        low, high = bootstrap_seeds(values.tolist(), units, resamples=500)
+        hits += low <= 0.5 <= high
+    assert least <= hits / trials <= most
+
+
+def test_means_over_seeds_that_measured_other_items() -> None:
+    found = estimate_seeds([[0.2, 0.4], [], [0.9]], [["a", "b"], [], ["b"]])
+    assert found.value == pytest.approx((0.3 + 0.9) / 2)
+    assert found.low is not None
+    assert found.high is not None
+    assert 0.2 <= found.low < 0.6 < found.high <= 0.9
+
+
+def test_seeds_claim_no_certainty() -> None:
+    assert estimate_seeds([[], []], [[], []]).to_json() == {"value": None, "low": None, "high": None}
+    all_right = estimate_seeds([[1.0] * 5] * 3, [list("abcde")] * 3)
+    assert (all_right.value, all_right.low) == (1.0, pytest.approx(wilson(5, 5)[0]))
+    assert estimate_seeds([[0.3], [0.5]], [["a"], ["a"]]).to_json() == {"value": 0.4, "low": 0.0, "high": 1.0}
+    one = estimate_seeds([[0.3], [0.5]], [["a"], ["a"]], difference=True)
+    assert (one.low, one.high) == (-1.0, 1.0)
+    assert estimate_seeds([[0.0, 0.0]], [["a", "b"]], difference=True).to_json() == {"value": 0, "low": 0, "high": 0}
+    with pytest.raises(ValueError, match="2 values with 1 units"):
+        bootstrap_seeds([[0.1, 0.2]], [["a"]])

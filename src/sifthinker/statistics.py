@@ -4,7 +4,8 @@ Every function takes plain numbers. What the numbers mean and which items enter 
 A unit is what was drawn independently: a photo, a scene, a group of questions. Rows of one unit are resampled
 together, since ten questions about one photo are not ten independent observations.
 
-Sources: Wilson (1927), score interval; Efron (1979), percentile bootstrap; McNemar (1947), exact binomial form.
+Sources: Wilson (1927), score interval; Efron (1979), percentile bootstrap; McNemar (1947), exact binomial form; Owen
+(2007), The pigeonhole bootstrap (both ways of a table, here seeds and units).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +126,62 @@ def estimate(
     return Estimate(mean, min(low, mean), max(high, mean))
 
 
+def bootstrap_seeds(
+    runs: Sequence[Sequence[float]],
+    units: Sequence[Sequence[Hashable]],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the mean over runs of the mean of each; runs and units are resampled.
+
+    runs: the values of each run of one thing, made from different seeds. units: the unit of each value; runs share
+    them, and a resample takes the same units in all. One run has the interval of `bootstrap`. Of few runs that differ
+    much the interval is too narrow: it knows no more of seeds than it was given.
+    """
+    order = {unit: i for i, unit in enumerate(dict.fromkeys(unit for one in units for unit in one))}
+    tables = [_table(values, own, order) for values, own in zip(runs, units, strict=True)]
+    sums, counts = np.stack([t[0] for t in tables], axis=1), np.stack([t[1] for t in tables], axis=1)
+    drawn_seeds = np.random.default_rng([seed, 1]).integers(0, len(runs), size=(resamples, len(runs)))
+    drawn_units = _draws(len(order), resamples, seed)
+    rows = max(1, _BLOCK // len(order))
+    means = []
+    for start in range(0, resamples, rows):
+        times, picked = drawn_units[start : start + rows].astype(np.float64), drawn_seeds[start : start + rows]
+        n = times @ counts
+        # A run that measured few units may have none of those that were drawn.
+        mean = np.divide(times @ sums, n, out=np.zeros_like(n), where=n > 0)
+        there = np.take_along_axis(n > 0, picked, 1).sum(axis=1)
+        means.append((np.take_along_axis(mean, picked, 1).sum(axis=1) / np.maximum(there, 1))[there > 0])
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def estimate_seeds(
+    runs: Sequence[Sequence[float]], units: Sequence[Sequence[Hashable]], difference: bool = False
+) -> Estimate:
+    """The mean over runs (of different seeds) of their means, with its 95 % interval by `bootstrap_seeds`.
+
+    runs, units: as there; runs without values do not enter. difference: of scores in [0, 1], item by item; otherwise
+    they are such scores, and if all are 0 or all are 1, the interval is Wilson's for as many units (see `estimate`).
+    A single unit has the interval of everything that is possible.
+
+    >>> estimate_seeds([[1, 0], [1, 1]], [["a", "b"], ["a", "b"]]).value
+    0.75
+    """
+    kept = [(np.asarray(values, dtype=np.float64), own) for values, own in zip(runs, units, strict=True) if len(values)]
+    if not kept:
+        return Estimate(None, None, None)
+    mean = float(np.mean([values.mean() for values, _ in kept]))
+    n_units = len({unit for _, own in kept for unit in own})
+    if not difference and mean in (0.0, 1.0):
+        low, high = wilson(mean * n_units, n_units)
+    elif n_units == 1:
+        low, high = -1.0 if difference else 0.0, 1.0
+    else:
+        low, high = bootstrap_seeds([values.tolist() for values, _ in kept], [own for _, own in kept])
+    return Estimate(mean, min(low, mean), max(high, mean))
+
+
 def compare_paired(
     first: Sequence[float], second: Sequence[float], units: Sequence[Hashable] | None = None
 ) -> Comparison:
@@ -168,11 +226,33 @@ def _by_unit(
     array = np.asarray(values, dtype=np.float64)
     if units is None:
         return array, np.ones(len(array))
-    if len(units) != len(array):
-        raise ValueError(f"{len(array)} values with {len(units)} units")
-    order = {unit: i for i, unit in enumerate(dict.fromkeys(units))}
-    index = np.fromiter((order[unit] for unit in units), dtype=np.int64, count=len(array))
+    return _table(array, units, {unit: i for i, unit in enumerate(dict.fromkeys(units))})
+
+
+def _table(
+    values: Sequence[float] | NDArray[np.float64], units: Sequence[Hashable], order: dict[Hashable, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum and number of the values of each unit, in the given order of units."""
+    if len(units) != len(values):
+        raise ValueError(f"{len(values)} values with {len(units)} units")
+    index = np.fromiter((order[unit] for unit in units), dtype=np.int64, count=len(units))
     sums, counts = np.zeros(len(order)), np.zeros(len(order))
-    np.add.at(sums, index, array)
+    np.add.at(sums, index, np.asarray(values, dtype=np.float64))
     np.add.at(counts, index, 1.0)
     return sums, counts
+
+
+@lru_cache(maxsize=2)
+def _draws(n: int, resamples: int, seed: int) -> NDArray[np.uint16]:
+    """How often each of n units is in each resample, shape (resamples, n): the resamples of `bootstrap`.
+
+    Kept, since a study asks for the same ones for each of its numbers.
+    """
+    rng = np.random.default_rng(seed)
+    rows = max(1, _BLOCK // n)
+    times = np.empty((resamples, n), dtype=np.uint16)
+    for start in range(0, resamples, rows):
+        drawn = rng.integers(0, n, size=(min(rows, resamples - start), n))
+        flat = drawn + n * np.arange(len(drawn))[:, None]
+        times[start : start + len(drawn)] = np.bincount(flat.ravel(), minlength=drawn.size).reshape(drawn.shape)
+    return times
