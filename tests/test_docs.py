@@ -38,6 +38,18 @@ def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "data" / "balls" / "contact_sheet.png").exists()
 
 
+def test_the_page_of_studies_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "study.md").read_text()
+    (tmp_path / "study.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    ((_, code),) = BLOCK.findall(page)
+    for line in code.strip().splitlines():
+        assert cli.run(shlex.split(line)[1:]) == 0, line
+    said = capsys.readouterr().out
+    assert said.count("| no-depth |") == 3
+    assert "| union | SIF, then GRPO with the global half of HIoU alone | sif | 2 | 16 |" in said
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "nouns").glob("*.md")), ids=lambda p: p.stem)
 def test_pages_of_nouns_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

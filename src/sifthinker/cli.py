@@ -347,6 +347,20 @@ def compare(
 
 
 @app.command()
+def study(
+    recipe: Annotated[str, typer.Argument(help="YAML file: seeds, reference, benchmarks, rows; see docs/study.md.")],
+    out: Out,
+    resume: Annotated[bool, typer.Option(help="Go on with a study; what is finished is passed over.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train in several ways from several seeds, ask all the same, and compare with a reference, with intervals."""
+    from .study import study, summary
+
+    result = study(recipe, out, resume=resume)
+    _print(result, as_json, summary(result))
+
+
+@app.command()
 def report(run: Path, out: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None) -> None:
     """Turn run folders into one self-contained HTML page."""
     from .report import report

@@ -48,7 +48,7 @@ from .runs import (
 from .sample import Sample
 from .trace import Trace
 
-__all__ = ["compare", "evaluate", "score"]
+__all__ = ["compare", "evaluate", "resolve", "score"]
 
 KEPT_PICTURES = 32
 """Items of which the run folder keeps pictures, so that a report can be made without the data."""
@@ -101,28 +101,11 @@ def evaluate(
     Raises `InputError` for bad names and paths, and when `out` holds a run of another model, benchmark or prompt.
     """
     out = Path(out)
-    if data is not None:
-        if not isinstance(benchmark, str) or benchmark.rpartition(":")[2] not in BENCHMARKS:
-            raise InputError(f"benchmark {benchmark} with --data {data}: no name, or the path is given twice")
-        benchmark = f"{benchmark}:{data}"
-    if split is not None:
-        if not isinstance(benchmark, str) or benchmark.partition(":")[0] != "scenes":
-            raise InputError(f"split {split}: splits are of the benchmark scenes")
-        benchmark = f"{benchmark}{',' if ':' in benchmark else ':'}split={split}"
-    config = {
-        "model": model if isinstance(model, str) else model.model_id,
-        "benchmark": benchmark if isinstance(benchmark, str) else benchmark.name,
-        "n": n,
-        "seed": seed,
-        "images": None if images is None else str(images),
-        "depth": depth,
-        "limit": limit,
-        "batch_size": batch_size,
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "max_pixels": max_pixels,
-    }
-    bench = _benchmark(config, benchmark)
+    config, bench = resolve(
+        model if isinstance(model, str) else model.model_id, benchmark, data=data, split=split, n=n, seed=seed,
+        images=images, depth=depth, limit=limit, batch_size=batch_size, max_tokens=max_tokens, temperature=temperature,
+        max_pixels=max_pixels,
+    )  # fmt: skip
     if (out / RUN).exists() and not resume:
         clear_run(out)
     with _opened(model, max_pixels) as engine:
@@ -141,6 +124,36 @@ def evaluate(
         start_run(out, run)
         items = _answer_all(engine, bench, run, out, limit, batch_size)
     return finish_run(out, run, items, allow_failed)
+
+
+def resolve(
+    model: str,
+    benchmark: str | Benchmark,
+    *,
+    data: str | Path | None,
+    split: str | None,
+    images: str | Path | None,
+    **options: Any,
+) -> tuple[dict[str, Any], Benchmark]:
+    """The config of an evaluation as `run.json` has it, and its benchmark, opened. Arguments: those of `evaluate`.
+
+    Raises `InputError` for bad names and paths.
+    """
+    if data is not None:
+        if not isinstance(benchmark, str) or benchmark.rpartition(":")[2] not in BENCHMARKS:
+            raise InputError(f"benchmark {benchmark} with --data {data}: no name, or the path is given twice")
+        benchmark = f"{benchmark}:{data}"
+    if split is not None:
+        if not isinstance(benchmark, str) or benchmark.partition(":")[0] != "scenes":
+            raise InputError(f"split {split}: splits are of the benchmark scenes")
+        benchmark = f"{benchmark}{',' if ':' in benchmark else ':'}split={split}"
+    config = {
+        "model": model,
+        "benchmark": benchmark if isinstance(benchmark, str) else benchmark.name,
+        "images": None if images is None else str(images),
+        **options,
+    }
+    return config, _benchmark(config, benchmark)
 
 
 def score(run_dir: str | Path) -> dict[str, Any]:

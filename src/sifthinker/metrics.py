@@ -94,6 +94,20 @@ def compare_items(first: Sequence[Item], second: Sequence[Item]) -> dict[str, An
     return found
 
 
+def measured(items: Iterable[Item]) -> dict[str, dict[str, float]]:
+    """Every metric and, as `reward NAME`, every reward: the values of the items that have one, by the item's id."""
+    found: dict[str, dict[str, float]] = {name: {} for name in _FIELDS}
+    for item in items:
+        if item["outcome"] == "failed":
+            continue
+        values = {name: item.get(field) for name, field in _FIELDS.items()}
+        values |= {f"reward {name}": value for name, value in item["rewards"].items()}
+        for name, value in values.items():
+            if value is not None:
+                found.setdefault(name, {})[item["item_id"]] = float(value)
+    return found
+
+
 def _paired(pairs: Sequence[tuple[Item, Item]], of: Any) -> dict[str, Any]:
     both = [(float(of(a)), float(of(b)), a["group_id"]) for a, b in pairs if of(a) is not None and of(b) is not None]
     result = compare_paired([a for a, _, _ in both], [b for _, b, _ in both], [unit for _, _, unit in both])

@@ -150,7 +150,7 @@ def split_config(values: Mapping[str, Any], ours: type[T], trl: type) -> tuple[T
     ]
     if missing:
         raise InputError(f"config field {missing[0]} is missing: set it in the file or with --{missing[0]} VALUE")
-    typed = {key: _typed(key, value, fields[key]) for key, value in values.items()}
+    typed = {key: typed_value(key, value, fields[key]) for key, value in values.items()}
     return ours(**{k: v for k, v in typed.items() if k in own}), {k: v for k, v in typed.items() if k not in own}
 
 
@@ -179,7 +179,8 @@ def _kind(annotation: str) -> str:
     return annotation.removesuffix(" | None")
 
 
-def _typed(name: str, value: Any, annotation: str) -> Any:
+def typed_value(name: str, value: Any, annotation: str) -> Any:
+    """A value as a field of that type takes it; text for other types is read as YAML. Raises `InputError`."""
     kind = _kind(annotation)
     if isinstance(value, str):
         if kind == "bool":

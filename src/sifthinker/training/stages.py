@@ -51,16 +51,9 @@ def train(values: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     With `resume`, finished stages are passed over and the interrupted one goes on from its checkpoint.
     Settings and data of all stages are looked at before the first begins.
     """
-    from .run import find_start, finished
+    from .run import finished
 
-    stages, first = read_stages(values), True
-    for stage in stages:
-        args = stage.trl_args()
-        with _named(stage.name):
-            if not shard_paths(stage.config.data):
-                raise InputError(f"{stage.config.data}: no data set here (no data-*.parquet)")
-            find_start(Path(stage.config.out), to_dict(stage.config, stage.trl), stage.config, args.world_size)
-            first = args.process_index == 0
+    stages, first = look(values)
     metrics = {}
     for number, stage in enumerate(stages, 1):
         done = finished(Path(stage.config.out))
@@ -70,6 +63,25 @@ def train(values: Mapping[str, Any]) -> dict[str, dict[str, float]]:
             with _named(stage.name):
                 metrics[stage.name] = KINDS[stage.kind][1](stage.config, stage.trl)
     return metrics
+
+
+def look(values: Mapping[str, Any]) -> tuple[list[Stage], bool]:
+    """The stages of a recipe, and whether this process is the first; writes nothing.
+
+    Raises `InputError` for what they would refuse: settings, missing data, folders that hold other runs.
+    """
+    from .run import find_start
+
+    stages, first = read_stages(values), True
+    for stage in stages:
+        args = stage.trl_args()
+        with _named(stage.name):
+            for data in (stage.config.data, stage.config.eval_data):
+                if data is not None and not shard_paths(data):
+                    raise InputError(f"{data}: no data set here (no data-*.parquet)")
+            find_start(Path(stage.config.out), to_dict(stage.config, stage.trl), stage.config, args.world_size)
+            first = args.process_index == 0
+    return stages, first
 
 
 def read_stages(values: Mapping[str, Any]) -> list[Stage]:

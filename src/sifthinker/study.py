@@ -1,0 +1,120 @@
+"""A study: models trained in several ways from several seeds, asked the same questions, and compared with a reference.
+
+A recipe says what is trained (`rows`), how often (`seeds`), and on what all are asked (`benchmarks`); `docs/study.md`
+shows one. Trainings and evaluations are those of `sifthinker train` and `eval`, which resume; nothing here trains or
+grades.
+
+    OUT/ROW/seed-S/STAGE              run folders of the trainings
+    OUT/ROW/seed-S/eval/BENCHMARK     run folders of the evaluations; of rows without training at the first seed only
+    OUT/ROW/seed-S/times.json         seconds of each session that trained
+    OUT/study.json, OUT/study.md      the result
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .engines import ENGINES, open_engine
+from .errors import InputError
+from .evaluate import evaluate, resolve
+from .grading import VERSION as EXTRACTION_VERSION
+from .prompt import prompt_hash
+from .provenance import folder_identity
+from .records import atomic_write, disk_errors
+from .runs import METRICS, RUN, read_metrics, read_run
+from .spent import TIMES, measure
+from .study_recipe import Row, Study, read_study, within
+from .study_result import result_of, summary
+
+__all__ = ["look", "read_study", "run_row", "study", "summary"]
+
+
+def study(recipe: str | Path, out: str | Path, resume: bool = False) -> dict[str, Any]:
+    """Run what is not finished yet, and return the result, which is also in `study.json` and `study.md`.
+
+    Progress is told on standard error. Raises `InputError` for mistakes in the recipe, all before the first training
+    begins, and when `out` holds something and `resume` is false, or trainings with other settings.
+    """
+    from .training.config import read_yaml
+
+    plan = read_study(read_yaml(recipe), Path(out))
+    if plan.out.exists() and not plan.out.is_dir():
+        raise InputError(f"{out} is a file; --out needs a folder")
+    if plan.out.exists() and any(plan.out.iterdir()) and not resume:
+        raise InputError(f"{out} is not empty: give --resume to go on with the study in it, or another --out")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("a study runs in one process; launch its trainings by themselves for several")
+    with contextlib.redirect_stdout(sys.stderr):
+        look(plan)
+        with disk_errors(plan.out):
+            plan.out.mkdir(parents=True, exist_ok=True)
+        for seed in plan.seeds:
+            for row in plan.rows.values():
+                run_row(plan, row, seed)
+    found = result_of(plan)
+    atomic_write(plan.out / "study.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+    atomic_write(plan.out / "study.md", summary(found))
+    return found
+
+
+def look(plan: Study) -> None:
+    """Hold all of a study against what its parts would refuse; writes nothing. Raises `InputError`."""
+    from .engines.processor import model_config
+    from .training import stages
+
+    for row in plan.rows.values():
+        with within(f"row {row.name}"):
+            for seed in plan.seeds if row.stages else ():
+                stages.look(plan.training(row, seed))
+            if not row.from_row and not row.stages and (":" in row.start or row.start in ENGINES):
+                with open_engine(row.start):
+                    pass
+            elif not row.from_row:
+                model_config(row.start)
+        for name in plan.benchmarks:
+            with within(f"row {row.name}, benchmark {name}"):
+                _, bench = resolve(row.start, **plan.evaluation(row, plan.seeds[0], name)[1])
+                if next(iter(bench.load()), None) is None:
+                    raise InputError("it has no items")
+
+
+def run_row(plan: Study, row: Row, seed: int) -> None:
+    """Train and evaluate what is not finished of a row and seed."""
+    from .training import stages
+
+    folder, training = plan.folder(row, seed), plan.training(row, seed)
+    if row.stages and not all(_finished(folder / stage["name"]) for stage in row.stages):
+        print(f"== seed {seed}, row {row.name}: training", flush=True)
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with measure(folder / TIMES):
+            stages.train(training)
+        gc.collect()  # a trainer and its callbacks hold each other, and with them the model
+    for name in plan.benchmarks:
+        out, options = plan.evaluation(row, seed, name)
+        model = plan.model(row, seed)
+        if not _evaluated(out, model, options):
+            print(f"== seed {seed}, row {row.name}: {name}", flush=True)
+            evaluate(model, out=out, **options)
+
+
+def _finished(folder: Path) -> bool:
+    from .training.run import finished
+
+    return finished(folder)
+
+
+def _evaluated(out: Path, model: str, options: Mapping[str, Any]) -> bool:
+    """Whether a run folder holds this evaluation, finished and without failed requests."""
+    if not (out / RUN).exists() or not (out / METRICS).exists() or not read_metrics(out)["ok"]:
+        return False
+    run, config = read_run(out)[0], resolve(model, **options)[0]
+    now = (config, folder_identity(model), prompt_hash(), EXTRACTION_VERSION)
+    return now == (run["config"], run["weights"], run["prompt_hash"], run["extraction_version"])
