@@ -168,7 +168,7 @@ def build(
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
     if manifest["read"] and not manifest["kept"]:
-        print(f"warning: no row was kept; {out}/rejects.jsonl gives the reason of each", file=sys.stderr)
+        raise SifError(f"no row was kept; {out}/rejects.jsonl gives the reason of each")
 
 
 @app.command()
@@ -191,7 +191,7 @@ def scenes(
     trace_style: Annotated[
         str, typer.Option(help="Gold traces: sif, explicit (3D steps), scene_graph or listing.")
     ] = "sif",
-    split: Annotated[str, typer.Option(help="train: all but what the ood- splits of `eval` hold out.")] = "",
+    split: Annotated[str, typer.Option(help="train, ood-pairs, ...; see `sifthinker list splits`.")] = "",
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,
     as_json: Json = False,
 ) -> None:

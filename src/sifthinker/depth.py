@@ -206,10 +206,12 @@ ENCODINGS: dict[str, Callable[[NDArray[Any]], DepthMap]] = {
     "kitti": _scaled(1 / 256),
     "sun": _sun,
     "metres": _metres,
+    "millimetres": _scaled(0.001),
     "relative": _relative_far,
     "disparity": lambda raw: DepthMap.from_disparity(raw, np.isfinite(raw) & (raw > 0)),
 }
-"""What stored numbers mean. mm, tum, kitti, sun: 16-bit, 0 = no value. Others: floats; relative has 0 nearest."""
+"""What stored numbers mean. mm (or millimetres), tum, kitti, sun: 16-bit, 0 = no value. Others: floats;
+relative has 0 nearest."""
 
 
 def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:

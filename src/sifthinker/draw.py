@@ -357,7 +357,7 @@ def draw_group(
         all others numbers.
     """
     colors, gap = hues(len(traces)), 12
-    heading = _paragraph(f"{sample.question} (right: {sample.answer})", width, 18, max_lines=3)
+    heading = _paragraph(f"{sample.question} (gold: {sample.answer})", width, 18, max_lines=3)
     pictures = [] if sample.image is None else [sample.photo()]
     if pictures and (depth := sample.depth_map()) is not None:
         pictures.append(color_depth(depth))

@@ -209,6 +209,8 @@ def compare(run_a: str | Path, run_b: str | Path, force: bool = False) -> dict[s
         raise InputError(
             f"{run_a} and {run_b} cannot be compared: {'; '.join(warnings)} (--force compares them anyway)"
         )
+    if not common:
+        raise InputError(f"{run_a} and {run_b} have no item in common: {'; '.join(warnings)}")
     failed = {i["item_id"] for i in (*a, *b) if i["outcome"] == "failed"} & common
     return {
         "a": first["model_id"],

@@ -200,7 +200,7 @@ def compare_paired(
         mean = float((b - a).mean())
         low, high = bootstrap((b - a).tolist(), units)
         difference = Estimate(mean, min(low, mean), max(high, mean))
-    return Comparison(difference, wins, losses, mcnemar(wins, losses) if binary else None)
+    return Comparison(difference, wins, losses, mcnemar(wins, losses) if binary and len(a) else None)
 
 
 def mcnemar(b: int, c: int) -> float:

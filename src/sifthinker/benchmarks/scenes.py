@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 
 from ..errors import InputError
 from ..sample import Sample
@@ -46,27 +45,15 @@ class Scenes:
 
         config = scene_config(self.tasks, self.size, self.objects, split=self.split)
         (width, height), (low, high) = config.size, config.objects
-        return f"4-seed{self.seed}-{width}x{height}-{low}to{high}-{config.digest}"
+        return f"5-seed{self.seed}-{width}x{height}-{low}to{high}-{config.digest}"
 
     def load(self) -> Iterator[Sample]:
         """One sample at a time; the first k of n are the k of a smaller set."""
-        from ..degrade import KINDS, degrade_sample, why_not
         from ..scenes.generate import generate
-        from ..scenes.splits import SPLITS
 
         seed = HELD_OUT + self.seed
-        worse = list(product(SPLITS[self.split].levels, KINDS)) if self.split else []
-        for number, (sample, _) in enumerate(
-            generate(self.n, seed, self.tasks, self.size, self.objects, split=self.split)
-        ):
-            named = replace(sample, id=sample.id.replace(str(seed), f"heldout{self.seed}"))
-            if worse:
-                # Not number alone: a task, whose turn comes at equal distances, would meet few of them.
-                level, kind = worse[(number + number // len(KINDS)) % len(worse)]
-                if why_not(named, kind):
-                    continue
-                named = degrade_sample(named, kind, level, self.seed)
-            yield named
+        for sample, _ in generate(self.n, seed, self.tasks, self.size, self.objects, split=self.split):
+            yield replace(sample, id=sample.id.replace(str(seed), f"heldout{self.seed}"))
 
     def score(self, trace: Trace, sample: Sample) -> Score:
         """The exact answer against the trace's."""

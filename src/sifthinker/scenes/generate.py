@@ -23,7 +23,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from ..errors import InputError, SifError
+from ..errors import InputError, SifError, unknown_name
 from ..geometry import MIN_PIXELS, Size
 from ..lookup import lookup
 from ..sample import Sample
@@ -135,8 +135,12 @@ def scene_config(
     tasks, styles, renderers and splits, a renderer that is not installed, a task that needs more objects than are
     given, tasks that know no splits, and impossible numbers.
     """
-    usual = lookup("split", split, SPLITS).objects or OBJECTS if split else OBJECTS
-    low, high = usual if objects is None else objects
+    if split and split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    usual = SPLITS[split].objects if split else None
+    if objects is not None and usual is not None:
+        raise InputError(f"split {split} has scenes of {usual[0]} to {usual[1]} objects; leave objects out")
+    low, high = objects or usual or OBJECTS
     if not 1 <= low <= high <= 8:
         raise InputError(f"objects {low} to {high}: a scene needs 1 to 8 objects, the fewest first")
     if min(size) < SIDES[0] or max(size) > min(SIDES[1], 4 * min(size)):
@@ -242,7 +246,12 @@ def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
     found = _find(config, seed, index, rng)
     if config.renderer == "mitsuba":
         _photograph(found.world)
-    return _sample(config, found), gold_trace(found.world, found.question, rng, config.style)
+    sample = _sample(config, found)
+    if config.split:
+        turn, place = divmod(index, len(config.tasks))
+        # Each task meets all ways in turn; in few samples, tasks meet different ones.
+        sample = SPLITS[config.split].photograph(sample, turn + 5 * place, seed)
+    return sample, gold_trace(found.world, found.question, rng, config.style)
 
 
 def _photograph(world: Any) -> None:
@@ -276,8 +285,13 @@ def _find(config: SceneConfig, seed: int, index: int, rng: Generator) -> _Found:
         fitting = replace(config, objects=(low, high))
         aim = _aim(task.aims(high), name, seed, index // several + turn // several)
         for _ in range(TRIES):
-            world = task.world(rng, aim, fitting)
-            found = world if isinstance(world, str) else propose(task, world, rng, aim)
+            try:
+                world = task.world(rng, aim, fitting)
+                found = world if isinstance(world, str) else propose(task, world, rng, aim)
+            except SifError:
+                raise
+            except Exception as error:
+                raise SifError(f"task {name} fails at sample {index} of seed {seed}: {error!r}") from error
             if isinstance(found, str) or isinstance(world, str):
                 reasons[f"{name}: {found}"] += 1
             elif why := unfit(world, found[1]) or (config.split and SPLITS[config.split].refuses(world, found[1])):

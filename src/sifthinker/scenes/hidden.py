@@ -36,6 +36,8 @@ CLEAR_M = 0.32
 APART_DEG = 40.0
 """Views from the side differ by more than this in their bearings from the object."""
 TRIES, SCENES = 12, 8
+FINER = 3
+"""Visible fractions are looked at in a picture so many times as wide: small objects have few pixels."""
 
 
 def hidden(rng: Generator, asks: str, shows: str, size: Size) -> Doubt | str:
@@ -170,10 +172,15 @@ def _set_aside(
         column, row = (scene.cameras[0].project([aside.position], size) / size)[0]
         if not (0.1 < column < 0.9 and 0.1 < row < 0.9 and _apart(aside, others, scene.cameras[0])):
             continue
-        view = render(replace(scene, objects=(*scene.objects, aside, *more)), size)
-        if min(view.visible[: len(scene.objects) + 1]) >= MIN_VISIBLE:
+        world = replace(scene, objects=(*scene.objects, aside, *more))
+        if _all_visible(world, size, len(scene.objects) + 1):
             return aside
     return None
+
+
+def _all_visible(scene: Scene, size: Size, count: int) -> bool:
+    """Whether the first so many objects of a scene are visible enough, in a finer picture, too."""
+    return all(min(render(scene, (n * size[0], n * size[1])).visible[:count]) >= MIN_VISIBLE for n in (1, FINER))
 
 
 def _at(thing: SceneObject, camera: Camera, reach: float) -> SceneObject:
@@ -228,7 +235,7 @@ def _around(
     def tells(camera: Camera, screens: Sequence[SceneObject]) -> bool:
         """Whether it sees the target as a whole, and all else but blocks; the last of the scene's objects is one."""
         view = seen(scene, camera, screens)
-        return min(view.visible[: len(scene.objects) - 1]) >= MIN_VISIBLE and _whole(view, target)
+        return _whole(view, target) and _all_visible(view.scene, size, len(scene.objects) - 1)
 
     for settles in sides:
         cameras, screens = [settles], []

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.random import Generator
 
+from ..degrade import KINDS, degrade_sample, why_not
+from ..sample import Sample
 from .layout import COLORS, Plan
 from .shapes import SOLIDS
 from .task import Question
@@ -27,13 +29,17 @@ HELD_PAIRS = frozenset(
 """Ten of the forty pairs of shape and color; no shape and no color is left without others."""
 
 
+IN_PLACE = tuple(kind for kind in KINDS if kind != "fisheye")
+"""Degradations that leave everything where it is, so that boxes, depths and gold traces stay true."""
+
+
 @dataclass(frozen=True)
 class Split:
     """What scenes and questions of a split have in common.
 
     avoid: kinds (shape, color) that no object has. need: kinds of which a question is about one at least.
     objects: fewest and most objects of a scene where nothing is said. cameras: fields of the stage that take the place
-    of the usual ones, each choice as likely. levels: of degradation, each as likely; none: photos as they are.
+    of the usual ones, each choice as likely. levels: of degradation, each as often; none: photos as they are.
     reworded: whether questions are asked in words of `wordings`.
     """
 
@@ -49,6 +55,15 @@ class Split:
         """What a scene needs beside what its question needs."""
         camera = self.cameras[int(rng.integers(len(self.cameras)))] if self.cameras else {}
         return replace(plan, avoid=self.avoid, need=self.need, camera=camera)
+
+    def photograph(self, sample: Sample, number: int, seed: int) -> Sample:
+        """A sample with its photo degraded, if the split says so; number: in which way."""
+        ways = [(kind, level) for level in self.levels for kind in IN_PLACE]
+        for step in range(len(ways)):
+            kind, level = ways[(number + step) % len(ways)]
+            if why_not(sample, kind) is None:
+                return degrade_sample(sample, kind, level, seed)
+        return sample
 
     def refuses(self, view: View, question: Question) -> str | None:
         """Why a question is not one of this split, or None."""
@@ -67,6 +82,6 @@ SPLITS: dict[str, Split] = {
         cameras=({"pitch": (6, 14)}, {"pitch": (48, 62)}, {"fov": (24, 34)}, {"fov": (72, 86)}),
     ),
     "ood-wording": Split("questions in words that training never used, some of them turned round", reworded=True),
-    "ood-degraded": Split("photos with all nine kinds of degradation at levels 1, 3 and 5", levels=(1, 3, 5)),
+    "ood-degraded": Split("photos with eight kinds of degradation at levels 1, 3 and 5", levels=(1, 3, 5)),
 }
 """By the name that `--split` takes."""

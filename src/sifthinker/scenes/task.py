@@ -129,6 +129,10 @@ def propose(task: Task, world: World, rng: Generator, aim: str = "") -> tuple[Ro
         question = task.ask(world, candidates[index])
         if isinstance(question, str):
             why = question
+        elif not isinstance(question, Question):
+            raise TypeError(f"`ask` returned {question!r}; expected a Question, or the reason why there is none")
+        elif any(not 0 <= thing < len(world.boxes) for thing in (*question.evidence, *question.via)):
+            raise ValueError(f"evidence {question.evidence}, via {question.via}: there are {len(world.boxes)} things")
         elif aim in ("", question.serves):
             return candidates[index], question
     return why or f"no question whose answer is {aim}"

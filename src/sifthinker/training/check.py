@@ -76,6 +76,12 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
         result["tokens"], result["too_long"], kept = _tokens(config, args, problems)
         result["plan"] = plan(args, kept)
         result["memory"] = _memory(config, args, result["tokens"], problems)
+        longest, most = result["tokens"]["completion"], getattr(args, "max_completion_length", None)
+        if longest and most is not None and longest["max"] > most:
+            problems.append(
+                f"gold traces have up to {longest['max']} tokens, max_completion_length is {most}: raise it, or "
+                "whoever answers like gold is cut off"
+            )
         if result["plan"]["optimizer_steps"] < 1:
             problems.append("the data set is smaller than one batch: no optimizer step would be made")
         if isinstance(config, GrpoConfig):

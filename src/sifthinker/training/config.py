@@ -185,6 +185,9 @@ def typed_value(name: str, value: Any, annotation: str) -> Any:
     if isinstance(value, str):
         if kind == "bool":
             value = _TRUTH.get(value.lower(), value)
+        elif kind.startswith(("list[", "tuple[")) and value != "null" and not value.lstrip().startswith("["):
+            # As on other command lines: a,b for [a, b].
+            value = _load(f"config field {name}", f"[{value}]")
         elif kind != "str" or value == "null":
             value = _load(f"config field {name}", value)
     if kind not in _TYPES or (value is None and kind != annotation):
