@@ -237,6 +237,11 @@ def test_settings_that_changed_are_refused(done: Any, made: tuple[Path, Path], t
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(other))
     with pytest.raises(InputError, match=r"row both: stage words: .* started with other settings: learning_rate"):
         study(tmp_path / "other.yaml", out, resume=True)
+    other = recipe(made)
+    other["benchmarks"]["first"]["limit"] = 3
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(other))
+    with pytest.raises(InputError, match=r"benchmark first: .*first was started with other settings: limit; restore"):
+        study(tmp_path / "other.yaml", out, resume=True)
 
 
 Change = Callable[[dict[str, Any]], Any]

@@ -28,7 +28,7 @@ from .grading import VERSION as EXTRACTION_VERSION
 from .prompt import prompt_hash
 from .provenance import folder_identity
 from .records import atomic_write, disk_errors
-from .runs import METRICS, RUN, read_metrics, read_run
+from .runs import METRICS, RUN, read_metrics
 from .spent import TIMES, measure
 from .study_recipe import Row, Study, read_study, within
 from .study_result import result_of, summary
@@ -80,9 +80,18 @@ def look(plan: Study) -> None:
                 model_config(row.start)
         for name in plan.benchmarks:
             with within(f"row {row.name}, benchmark {name}"):
-                _, bench = resolve(row.start, **plan.evaluation(row, plan.seeds[0], name)[1])
+                config, bench = resolve(row.start, **plan.evaluation(row, plan.seeds[0], name)[1])
+                for seed in plan.seeds:
+                    _same_as_before(plan.evaluation(row, seed, name)[0], {**config, "model": plan.model(row, seed)})
                 if next(iter(bench.load()), None) is None:
                     raise InputError("it has no items")
+
+
+def _same_as_before(out: Path, config: Mapping[str, Any]) -> None:
+    """Raise `InputError` where a run folder holds an evaluation of other settings."""
+    before = json.loads((out / RUN).read_text())["config"] if (out / RUN).exists() else config
+    if changed := sorted(key for key in config if before.get(key) != config[key]):
+        raise InputError(f"{out} was started with other settings: {', '.join(changed)}; restore them, or remove it")
 
 
 def run_row(plan: Study, row: Row, seed: int) -> None:
@@ -115,6 +124,6 @@ def _evaluated(out: Path, model: str, options: Mapping[str, Any]) -> bool:
     """Whether a run folder holds this evaluation, finished and without failed requests."""
     if not (out / RUN).exists() or not (out / METRICS).exists() or not read_metrics(out)["ok"]:
         return False
-    run, config = read_run(out)[0], resolve(model, **options)[0]
+    run, config = json.loads((out / RUN).read_text()), resolve(model, **options)[0]
     now = (config, folder_identity(model), prompt_hash(), EXTRACTION_VERSION)
     return now == (run["config"], run["weights"], run["prompt_hash"], run["extraction_version"])
