@@ -14,6 +14,8 @@ settings.load_profile("sifthinker")
 
 # No test may reach for the network by accident.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Tests run side by side; several threads in each would stand in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

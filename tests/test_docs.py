@@ -38,6 +38,7 @@ def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "data" / "balls" / "contact_sheet.png").exists()
 
 
+@pytest.mark.timeout(900)
 def test_the_page_of_studies_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "study.md").read_text()
