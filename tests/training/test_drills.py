@@ -166,6 +166,10 @@ def test_tokens_are_counted_as_the_processor_counts_them_without_decoding(
     assert ruler.lengths(rows, len(rows)) == real
 
 
+class Kept(Exception):
+    """Ends a run that has come as far as a test needs it."""
+
+
 def longest_prompt(stage: str, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
     """The ids of the rows that a run trains on, and the tokens of the longest prompt that its processor made."""
     from sifthinker.training import grpo, sft
@@ -176,10 +180,10 @@ def longest_prompt(stage: str, values: dict[str, Any], monkeypatch: pytest.Monke
 
     def keep(**given: Any) -> Any:
         found.append((given["train_dataset"], given["processing_class"]))
-        raise KeyboardInterrupt
+        raise Kept
 
     monkeypatch.setattr(trl_adapter, trainer, keep)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Kept):
         module.train(values)
     ((rows, processor),) = found
     texts = [processor.apply_chat_template(row["prompt"], tokenize=False, add_generation_prompt=True) for row in rows]
@@ -202,7 +206,7 @@ def test_prompts_that_are_too_long(
     assert len(ids) == 6
     assert 150 < longest <= 200
     with pytest.raises(InputError, match="2 do not fit even with pictures of 16 cells; set too_long to drop"):
-        train(stage, {**values, "too_long": "resize", "max_prompt_tokens": 60})
+        train(stage, {**values, "too_long": "resize", "max_prompt_tokens": 50})
     with pytest.raises(InputError, match="did you mean 'drop'"):
         train(stage, {**values, "too_long": "drops"})
 
