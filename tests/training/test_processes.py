@@ -40,7 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
     "rows of TRL": {"rows": 12, "limit": 6, "prefix_sharing": "off", "scale_rewards": "group"},
     # Completions that end at other times in each process.
     "a rollout": {
-        "generation_kwargs": {"do_sample": False, "eos_token_id": ENDS}, "max_steps": 1, "save_steps": 1,
+        "generation_kwargs": {"do_sample": False, "eos_token_id": ENDS}, "max_completion_length": 48,
+        "max_steps": 1, "save_steps": 1,
         **WATCHED, "sheet_steps": 1, "sheet_samples": 3,
     },
 }  # fmt: skip
