@@ -19,8 +19,8 @@ import yaml
 from sifthinker import cli
 from sifthinker.errors import InputError
 from sifthinker.metrics import LOWER_IS_BETTER
-from sifthinker.spent import measure
 from sifthinker.study import look, read_study, study
+from sifthinker.study.spent import measure
 from tests.training import mini
 
 SEEDS = [0, 3]
@@ -319,7 +319,7 @@ def test_one_process_only(done: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_seconds_of_a_killed_session_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sifthinker.spent.EVERY_S", 0.01)
+    monkeypatch.setattr("sifthinker.study.spent.EVERY_S", 0.01)
     path = tmp_path / "times.json"
     with measure(path):
         pass

@@ -1,14 +1,4 @@
-"""A study: models trained in several ways from several seeds, asked the same questions, and compared with a reference.
-
-A recipe says what is trained (`rows`), how often (`seeds`), and on what all are asked (`benchmarks`); `docs/study.md`
-shows one. Trainings and evaluations are those of `sifthinker train` and `eval`, which resume; nothing here trains or
-grades.
-
-    OUT/ROW/seed-S/STAGE              run folders of the trainings
-    OUT/ROW/seed-S/eval/BENCHMARK     run folders of the evaluations; of rows without training at the first seed only
-    OUT/ROW/seed-S/times.json         seconds of each session that trained
-    OUT/study.json, OUT/study.md      the result
-"""
+"""Runs what is not finished of a study; all mistakes of its recipe are told before the first training begins."""
 
 from __future__ import annotations
 
@@ -21,19 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .engines import ENGINES, open_engine
-from .errors import InputError
-from .evaluate import evaluate, resolve
-from .grading import VERSION as EXTRACTION_VERSION
-from .prompt import prompt_hash
-from .provenance import folder_identity
-from .records import atomic_write, disk_errors
-from .runs import METRICS, RUN, read_metrics
+from ..engines import ENGINES, open_engine
+from ..errors import InputError
+from ..evaluate import evaluate, resolve
+from ..grading import VERSION as EXTRACTION_VERSION
+from ..prompt import prompt_hash
+from ..provenance import folder_identity
+from ..records import atomic_write, disk_errors
+from ..runs import METRICS, RUN, read_metrics
+from .recipe import Row, Study, read_study, within
+from .result import result_of, summary
 from .spent import TIMES, measure
-from .study_recipe import Row, Study, read_study, within
-from .study_result import result_of, summary
-
-__all__ = ["look", "read_study", "run_row", "study", "summary"]
 
 
 def study(recipe: str | Path, out: str | Path, resume: bool = False) -> dict[str, Any]:
@@ -42,7 +30,7 @@ def study(recipe: str | Path, out: str | Path, resume: bool = False) -> dict[str
     Progress is told on standard error. Raises `InputError` for mistakes in the recipe, all before the first training
     begins, and when `out` holds something and `resume` is false, or trainings with other settings.
     """
-    from .training.config import read_yaml
+    from ..training.config import read_yaml
 
     plan = read_study(read_yaml(recipe), Path(out))
     if plan.out.exists() and not plan.out.is_dir():
@@ -66,8 +54,8 @@ def study(recipe: str | Path, out: str | Path, resume: bool = False) -> dict[str
 
 def look(plan: Study) -> None:
     """Hold all of a study against what its parts would refuse; writes nothing. Raises `InputError`."""
-    from .engines.processor import model_config
-    from .training import stages
+    from ..engines.processor import model_config
+    from ..training import stages
 
     for row in plan.rows.values():
         with within(f"row {row.name}"):
@@ -96,7 +84,7 @@ def _same_as_before(out: Path, config: Mapping[str, Any]) -> None:
 
 def run_row(plan: Study, row: Row, seed: int) -> None:
     """Train and evaluate what is not finished of a row and seed."""
-    from .training import stages
+    from ..training import stages
 
     folder, training = plan.folder(row, seed), plan.training(row, seed)
     if row.stages and not all(_finished(folder / stage["name"]) for stage in row.stages):
@@ -115,7 +103,7 @@ def run_row(plan: Study, row: Row, seed: int) -> None:
 
 
 def _finished(folder: Path) -> bool:
-    from .training.run import finished
+    from ..training.run import finished
 
     return finished(folder)
 

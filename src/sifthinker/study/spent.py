@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .records import atomic_write
+from ..records import atomic_write
 
 TIMES = "times.json"
 
@@ -66,8 +66,8 @@ def spent(runs: Sequence[tuple[Path, Sequence[str]]]) -> dict[str, float]:
 
 def _steps(run: Path) -> tuple[int, int]:
     """Optimizer steps of a run folder, and rows of one."""
-    from .training.health import read_lines
-    from .training.run import LOG, RECORD
+    from ..training.health import read_lines
+    from ..training.run import LOG, RECORD
 
     record = json.loads((run / RECORD).read_text())
     resolved = record["resolved"]

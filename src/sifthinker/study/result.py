@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
-from .grading import VERSION as EXTRACTION_VERSION
-from .metrics import HEADLINE, LOWER_IS_BETTER, measured
-from .prompt import prompt_hash
-from .provenance import provenance
-from .runs import read_run
+from ..errors import InputError
+from ..grading import VERSION as EXTRACTION_VERSION
+from ..metrics import HEADLINE, LOWER_IS_BETTER, measured
+from ..prompt import prompt_hash
+from ..provenance import provenance
+from ..runs import read_run
+from ..statistics import Estimate, estimate_seeds
+from ..tables import interval, signed, title
+from .recipe import Row, Study
 from .spent import spent
-from .statistics import Estimate, estimate_seeds
-from .study_recipe import Row, Study
-from .tables import interval, signed, title
 
 SCHEMA = 1
 

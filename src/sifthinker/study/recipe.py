@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, unknown_name
-from .evaluate import evaluate
+from ..errors import InputError, unknown_name
+from ..evaluate import evaluate
 
 OPTIONS = {
     name: parameter
@@ -107,7 +107,7 @@ def _benchmark(name: Any, given: Any) -> dict[str, Any]:
 
 def _options(where: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Options of `evaluate` with their types."""
-    from .training.config import typed_value
+    from ..training.config import typed_value
 
     with within(where):
         found = {name: typed_value(name, value, OPTIONS[name].annotation) for name, value in given.items()}
@@ -143,7 +143,7 @@ def _row(given: Any, above: Mapping[str, Row]) -> Row:
 
 def _stage(given: Mapping[str, Any]) -> dict[str, Any]:
     """A stage with the fields of its recipe, its own over them."""
-    from .training.config import read_yaml
+    from ..training.config import read_yaml
 
     name = given.get("name", given.get("stage"))
     if name == "eval":
