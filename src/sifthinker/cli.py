@@ -347,6 +347,31 @@ def compare(
 
 
 @app.command()
+def probe(
+    model: Annotated[str, typer.Option(help="As in `sifthinker eval`.")],
+    benchmark: Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")] = "scenes",
+    out: Out = Path("runs/probe"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first so many items.")] = None,
+    n: Annotated[int, typer.Option(min=1, help="Items of a generated benchmark.")] = 200,
+    seed: Seed = 0,
+    split: Annotated[str | None, typer.Option(help="Of the benchmark scenes; see `sifthinker list splits`.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
+    depth: Annotated[str, typer.Option(help="source (what the benchmark has), a folder, or a depth model.")] = "source",
+    batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")] = 1024,
+    as_json: Json = False,
+) -> None:
+    """Does a model look where it says? Paint its last area over, or another place, or turn the depth map over."""
+    from .probe import probe, summary
+
+    result = probe(
+        model, benchmark, out, limit=limit, n=n, seed=seed, split=split, images=images, depth=depth,
+        batch_size=batch_size, max_tokens=max_tokens,
+    )  # fmt: skip
+    _print(result, as_json, summary(result))
+
+
+@app.command()
 def study(
     recipe: Annotated[str, typer.Argument(help="YAML file: seeds, reference, benchmarks, rows; see docs/study.md.")],
     out: Out,

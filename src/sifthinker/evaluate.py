@@ -108,7 +108,7 @@ def evaluate(
     )  # fmt: skip
     if (out / RUN).exists() and not resume:
         clear_run(out)
-    with _opened(model, max_pixels) as engine:
+    with opened(model, max_pixels) as engine:
         run = {
             "schema": SCHEMA,
             "config": config,
@@ -381,7 +381,8 @@ def _keep_pictures(out: Path, asked: _Asked) -> list[str]:
     return names
 
 
-def _opened(model: str | Engine, max_pixels: int | None) -> AbstractContextManager[Engine]:
+def opened(model: str | Engine, max_pixels: int | None) -> AbstractContextManager[Engine]:
+    """The engine that a name stands for, closed at the end; one that is open already stays so."""
     if not isinstance(model, str):
         return nullcontext(model)
     return open_engine(model) if max_pixels is None else open_engine(model, max_pixels=max_pixels)

@@ -63,7 +63,7 @@ def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
     if found.value is not None and (why := _no_reading(reply, item["finish_reason"])):
         found = Score(0.0, why, lenient=0.0)
     true = true_depths(trace, sample)
-    pairs = _depths(trace, true)
+    pairs = stated_depths(trace, true)
     return item | {
         "outcome": "no_gold" if found.value is None else "unparsed" if found.why else "scored",
         "reason": found.why,
@@ -77,7 +77,7 @@ def judge(item: Item, sample: Sample, bench: Benchmark) -> Item:
         "hiou": _focus(trace, sample),
         "true_depths": true,
         "depth_error": _mean([abs(d - mean) for d, mean in pairs if d is not None]),
-        "depth_within": _mean([d is not None and abs(d - mean) <= tolerance(mean) + ROUNDING for d, mean in pairs]),
+        "depth_within": _mean([within(d, mean) for d, mean in pairs]),
         "rewards": {name: reward(trace, sample) for name, reward in REWARDS.items()},
     }
 
@@ -136,7 +136,7 @@ def true_depths(trace: Trace, sample: Sample) -> list[list[float | None]] | None
     return [[relative.box_mean(box) for box in step.area.boxes] for step in trace.steps]
 
 
-def _depths(trace: Trace, true: list[list[float | None]] | None) -> list[tuple[float | None, float]]:
+def stated_depths(trace: Trace, true: Sequence[Sequence[float | None]] | None) -> list[tuple[float | None, float]]:
     """Stated depth and mean depth of the box, of every box that has a mean and is not the whole image."""
     return [
         (stated, mean)
@@ -144,6 +144,11 @@ def _depths(trace: Trace, true: list[list[float | None]] | None) -> list[tuple[f
         for box, stated, mean in zip(step.area.boxes, step.area.depths, means, strict=True)
         if mean is not None and not box.is_whole
     ]
+
+
+def within(stated: float | None, mean: float) -> bool:
+    """Whether a stated depth agrees with the mean of its box, as in the depth reward; none does not."""
+    return stated is not None and abs(stated - mean) <= tolerance(mean) + ROUNDING
 
 
 def _mean(values: Sequence[float]) -> float | None:
