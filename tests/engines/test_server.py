@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from PIL import Image
 
 from sifthinker.engines import Request, open_engine, request_for
 from sifthinker.engines.engine import family_from_name
+from sifthinker.engines.limits import Pace, pause_s, retry_after_s
 from sifthinker.errors import EndpointError
 from sifthinker.sample import Sample
-from tests.openai_server import Failure, Late, completion, images_of, serve, text_of, unused_url
+from tests.openai_server import Failure, Garbage, Late, completion, images_of, serve, text_of, unused_url
 
 
 def plain(id_: str = "r", **options: Any) -> Request:
@@ -102,6 +104,119 @@ def test_what_servers_send(sent: Any, text: str | None, finish: str | None, erro
     with serve([sent]) as server, open_engine(f"server:m@{server.url}", retries=0) as engine:
         reply = engine.generate([plain()])[0]
     assert (reply.text, reply.finish_reason, reply.error) == (text, finish, error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "tries"),
+    [
+        *((Failure(status), 2) for status in (0, 408, 429, 500, 502, 503, 504)),
+        (Failure(500, cut=True), 2),
+        (Garbage(), 2),
+        (Garbage(b'{"half": '), 2),
+        (Late("too late", 1.0), 2),
+        *((Failure(status), 1) for status in (400, 401, 403, 404, 413, 422)),
+        (Failure(429, "no credit", code="insufficient_quota"), 1),
+    ],
+    ids=str,
+)
+def test_only_what_may_pass_by_itself_is_tried_again(fault: Any, tries: int) -> None:
+    with (
+        serve([fault, "fine"]) as server,
+        open_engine(f"server:m@{server.url}", timeout_s=0.5, retries=1, pause_s=0.01) as engine,
+    ):
+        reply = engine.generate([plain()])[0]
+    assert server.count == tries
+    assert reply.text == ("fine" if tries == 2 else None)
+    if tries == 1:
+        assert reply.status == fault.status
+
+
+def test_a_server_that_says_when_to_come_back() -> None:
+    busy = Failure(429, "slow down", {"Retry-After": "0.4"})
+    with serve([busy, "fine"]) as server, open_engine(f"server:m@{server.url}", pause_s=0.01) as engine:
+        assert engine.generate([plain()])[0].text == "fine"
+        (first, _), (second, _) = server.busy
+        assert 0.4 <= second - first < 1.0
+    never = Failure(429, "tomorrow", {"Retry-After": "86400"})
+    with serve([never]) as server, open_engine(f"server:m@{server.url}") as engine:
+        assert engine.generate([plain()])[0].error == "HTTP 429: tomorrow"
+
+
+def test_who_waits_to_try_again_leaves_the_place_to_others() -> None:
+    def answer(body: dict[str, Any]) -> str | Failure:
+        first = text_of(body) == "0" and server.count == 1
+        return Failure(429, headers={"Retry-After": "0.5"}) if first else text_of(body)
+
+    with serve(answer) as server, open_engine(f"server:m@{server.url}", concurrency=1) as engine:
+        replies = engine.generate([plain("0"), plain("1"), plain("2")])
+    assert [r.text for r in replies] == ["0", "1", "2"]
+    assert [text_of(body) for body in server.requests] == ["0", "1", "2", "0"]
+
+
+def test_requests_and_tokens_a_minute() -> None:
+    with serve(["x"]) as server, open_engine(f"server:m@{server.url}", rpm=1200) as engine:
+        engine.generate([plain() for _ in range(11)])
+        assert server.busy[-1][0] - server.busy[0][0] >= 0.48  # Ten pauses of 50 ms.
+    # Each takes 100 tokens by the estimate, 12 by the server's count: the pace follows what was used.
+    with serve(["x"]) as server, open_engine(f"server:m@{server.url}", tpm=60_000, concurrency=1) as engine:
+        engine.generate([plain(max_tokens=100)])
+        for _ in range(20):
+            engine.generate([plain(max_tokens=100)])
+        spread = server.busy[-1][0] - server.busy[0][0]
+        assert 20 * 0.012 * 0.9 <= spread < 20 * 0.1
+
+
+def test_pace_by_a_clock() -> None:
+    now = [0.0]
+    pace = Pace(60, lambda: now[0])
+    assert [pace.take(1), pace.take(2), pace.take(1)] == [0, 1, 3]
+    pace.correct(-3)
+    assert pace.take(1) == 1
+    now[0] = 100.0
+    assert [pace.take(1), pace.take(1)] == [0, 1], "what was not used before is not saved up"
+    assert Pace(None).take(1e9) == 0
+
+
+def test_pauses_grow_and_differ() -> None:
+    pauses = [pause_s(attempt, 0.5) for attempt in range(12)]
+    assert all(0.25 * 2**n <= pauses[n] <= 0.5 * 2**n for n in range(7))
+    assert max(pauses) <= 60
+    assert len({pause_s(3, 0.5) for _ in range(5)}) > 1
+    assert 7 <= pause_s(0, 0.5, {"retry-after": "7"}) <= 8.2
+    later = {"retry-after": "Wed, 21 Oct 2026 07:28:10 GMT"}
+    assert retry_after_s(later, lambda: datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == 10
+    assert retry_after_s({"retry-after": "soon"}) is None
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+
+
+def test_fields_that_a_server_refuses_are_left_out_from_then_on() -> None:
+    def answer(body: dict[str, Any]) -> str | Failure:
+        if "response_format" in body:
+            return Failure(400, "This response_format type is unavailable now")
+        if "max_tokens" in body:
+            return Failure(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+        return "fine"
+
+    with (
+        serve(answer) as server,
+        open_engine(f"server:m@{server.url}", concurrency=1) as engine,
+        pytest.warns(UserWarning, match="asked without response_format: HTTP 400: This response_format"),
+    ):
+        replies = engine.generate([plain(schema=SCHEMA, max_tokens=9), plain(schema=SCHEMA, max_tokens=9)])
+    assert [r.text for r in replies] == ["fine", "fine"]
+    assert server.count == 4
+    assert server.requests[-1]["max_completion_tokens"] == 9
+    form = server.requests[0]["response_format"]
+    assert (form["type"], form["json_schema"]["schema"]) == ("json_schema", SCHEMA)
+    # A refusal for another reason is told as it is.
+    with (
+        serve([Failure(400, "max_tokens or max_completion_tokens is too large")]) as server,
+        open_engine(f"server:m@{server.url}") as engine,
+    ):
+        assert engine.generate([plain(schema=SCHEMA)])[0].status == 400
+        assert server.count == 1
 
 
 def test_endpoint_down_is_one_clear_line() -> None:

@@ -27,6 +27,7 @@ class Request:
     max_tokens: of the reply. temperature: 0 is greedy. seed: of sampling; None leaves it open.
     sample: what is asked about, with its gold answer. Engines that stand in for a model (`oracle`, `blind`) may look
     at it; those that ask one never do, and never send it anywhere.
+    schema: JSON schema of the reply, for servers that can be held to one; other engines leave it aside.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Request:
     temperature: float = 0.0
     seed: int | None = None
     sample: Sample | None = field(default=None, repr=False)
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Reply:
 
     finish_reason: "stop" when the model ended its reply, "length" when `max_tokens` cut it off; None with an error.
     usage: token counts, where the engine knows them (`prompt_tokens`, `completion_tokens`).
+    status: of HTTP, where a server refused the request.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Reply:
     finish_reason: str | None = None
     error: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
+    status: int | None = None
 
     def __post_init__(self) -> None:
         if (self.text is None) == (self.error is None):
