@@ -35,6 +35,12 @@ def _engines() -> Lines:
     return ((name, engine.about) for name, engine in ENGINES.items())
 
 
+def _models() -> Lines:
+    from .models import about, names
+
+    return ((name, about(name)) for name in names())
+
+
 def _benchmarks() -> Lines:
     from .benchmarks import BENCHMARKS
 
@@ -71,6 +77,7 @@ KINDS: dict[str, Callable[[], Lines]] = {
     "tasks": _tasks,
     "rewards": _rewards,
     "engines": _engines,
+    "models": _models,
     "benchmarks": _benchmarks,
     "splits": _splits,
     "recipes": _recipes,
@@ -107,7 +114,7 @@ def catalog(kind: str | None = None) -> str:
     parts = []
     for name in kinds:
         entries = list(lookup("kind", name, KINDS)())
-        width = max(len(entry) for entry, _ in entries)
+        width = max((len(entry) for entry, _ in entries), default=0)
         lines = "\n".join(f"  {entry:<{width}}  {about}" for entry, about in entries)
         parts.append(f"{name}\n{lines}")
     return "\n\n".join(parts)

@@ -128,7 +128,7 @@ def demo(
 def think(
     image: Path,
     question: str,
-    model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, or scripted:FILE.")],
+    model: Annotated[str, typer.Option(help="Hub id, folder, sif-tiny, server:MODEL@URL, or scripted:FILE.")],
     depth: Annotated[str, typer.Option(help="auto (estimate), none, a depth file, or a depth model.")] = "auto",
     depth_encoding: Annotated[str | None, typer.Option(help="What the numbers in the depth file mean: mm, ...")] = None,
     out: Out = Path("runs/think"),
@@ -283,7 +283,7 @@ def merge(
 
 @app.command(name="eval")
 def evaluate(
-    model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, scripted:FILE, oracle, or blind.")],
+    model: Annotated[str, typer.Option(help="Hub id, folder, sif-tiny, server:MODEL@URL, scripted:FILE, oracle, ...")],
     benchmark: Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")] = "scenes",
     out: Out = Path("runs/eval"),
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first so many items.")] = None,
@@ -396,11 +396,12 @@ def report(run: Path, out: Annotated[Path | None, typer.Option(help="HTML file t
 @app.command(name="list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="sources, tasks, rewards, engines, benchmarks, recipes, launch.")
+        str | None,
+        typer.Argument(help="sources, tasks, rewards, engines, models, benchmarks, splits, recipes, launch"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Sources, tasks, rewards, engines, benchmarks, recipes and launch configs, one line each."""
+    """Sources, tasks, rewards, engines, models, benchmarks, splits, recipes and launch configs, one line each."""
     from .catalog import catalog, catalog_json
 
     print(json.dumps(catalog_json(kind)) if as_json else catalog(kind))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .models import located
 
 PACKAGES = ("numpy", "pillow", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "openai", "trimesh")
 """Packages that can move a number."""
@@ -50,11 +51,12 @@ def git_commit() -> str | None:
 
 
 def folder_identity(folder: str | Path) -> str | None:
-    """Twelve hex digits that change when the weights in a model folder do; None for anything but a folder.
+    """Twelve hex digits that change when the weights in a model folder do; None for anything but a folder
+    or a model of this package.
 
     Names, sizes and both ends of the files are hashed, not all of the content.
     """
-    folder = Path(folder)
+    folder = Path(located(folder))
     if not folder.is_dir():
         return None
     digest = hashlib.sha256()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..models import located
 from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES, family_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _image_only_class() -> type:
 
 
 def load_processor(path: str | Path, max_pixels: int | None = None) -> ProcessorMixin:
-    """The processor of a model folder, adapter folder or hub id, with padding on the left.
+    """The processor of a model folder, adapter folder, hub id or model of this package, with padding on the left.
 
     max_pixels: pixels of one picture at most. None: what a folder of this package says, at most `DEFAULT_MAX_PIXELS`
     for others. Pictures that `prompt.model_images` has brought to the model's grid within that budget pass unchanged.
@@ -82,6 +83,7 @@ def load_processor(path: str | Path, max_pixels: int | None = None) -> Processor
     from transformers import AutoProcessor
     from transformers.processing_utils import ProcessorMixin
 
+    path = located(path)
     adapter = adapter_config(path)
     source = path if adapter is None or _has_processor(path) else base_of(path, adapter)
     model_type = None if _is_processor_only(path) else model_config(path).model_type
@@ -157,6 +159,7 @@ def model_config(path: str | Path) -> PreTrainedConfig:
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
+    path = located(path)
     if (adapter := adapter_config(path)) is not None:
         return model_config(base_of(path, adapter))
     with one_line(path, "a model"):
@@ -170,7 +173,7 @@ def model_config(path: str | Path) -> PreTrainedConfig:
 
 
 def load_model(path: str | Path, dtype: Any = None, trainable: bool = False, **options: Any) -> PreTrainedModel:
-    """The model of a folder or hub id; for an adapter folder (PEFT), its base model with the adapter on it, not merged.
+    """The model of a folder, hub id or name in `models`; for an adapter folder (PEFT), its base with the adapter on it.
 
     dtype: a torch dtype or its name; None for the one it was saved in. trainable: leave the adapter open for training.
     options: passed to `from_pretrained`.
@@ -178,6 +181,7 @@ def load_model(path: str | Path, dtype: Any = None, trainable: bool = False, **o
     """
     from transformers import AutoModelForImageTextToText
 
+    path = located(path)
     adapter = adapter_config(path)
     source = path if adapter is None else base_of(path, adapter)
     model_config(source)
@@ -207,6 +211,8 @@ def base_of(path: str | Path, adapter: dict[str, Any]) -> str:
     for candidate in (Path(base), Path(path) / base, Path(path).parent / base):
         if candidate.is_dir():
             return str(candidate)
+    if (shipped := located(base)) != base:
+        return str(shipped)
     if _looks_like_folder(base):
         raise InputError(
             f"{path}: the adapter's base model {base!r} is not here; "

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 from ..errors import InputError
+from ..models import located
 from ..prompt import prompt_hash
 from ..records import atomic_write
 
@@ -32,7 +33,7 @@ def compare_stamp(path: str | Path, max_pixels: int) -> None:
 
     path: model folder or hub id; without a stamp there nothing is known and nothing said.
     """
-    file = Path(path) / STAMP
+    file = Path(located(path)) / STAMP
     if not file.exists():
         return
     try:
