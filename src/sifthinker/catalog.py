@@ -1,4 +1,4 @@
-"""What can be named on the command line, one line each."""
+"""What can be named on the command line, one line each; sources also say how their boxes come and under what terms."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ Lines = Iterable[tuple[str, str]]
 
 
 def _sources() -> Lines:
-    from .datagen.sources import SOURCES
+    from .datagen.sources import ANY, SOURCES
 
-    return ((name, source.about) for name, source in SOURCES.items())
+    return (
+        (name, f"{s.about}\nboxes {'in any frame' if s.frames == ANY else ', '.join(s.frames)}; terms: {s.license}")
+        for name, s in SOURCES.items()
+    )
 
 
 def _tasks() -> Lines:
@@ -86,11 +89,18 @@ KINDS: dict[str, Callable[[], Lines]] = {
 
 
 def catalog_json(kind: str | None = None) -> dict[str, list[dict[str, Any]]]:
-    """The same for programs: kind -> entries with `name` and `about`; tasks also say where they come from."""
+    """The same for programs: kind -> entries with `name` and `about`; sources and tasks also where they are from."""
     found = {
         name: [{"name": entry, "about": about} for entry, about in lookup("kind", name, KINDS)()]
         for name in ([kind] if kind else KINDS)
     }
+    if "sources" in found:
+        from .datagen.sources import SOURCES
+
+        found["sources"] = [
+            {"name": name, "about": s.about, "frames": [str(f) for f in s.frames], "license": s.license}
+            for name, s in SOURCES.items()
+        ]
     if "tasks" in found:
         from .scenes.tasks import TASKS
 
@@ -115,6 +125,7 @@ def catalog(kind: str | None = None) -> str:
     for name in kinds:
         entries = list(lookup("kind", name, KINDS)())
         width = max((len(entry) for entry, _ in entries), default=0)
-        lines = "\n".join(f"  {entry:<{width}}  {about}" for entry, about in entries)
+        indent = "\n" + " " * (width + 4)
+        lines = "\n".join(f"  {entry:<{width}}  {about.replace(chr(10), indent)}" for entry, about in entries)
         parts.append(f"{name}\n{lines}")
     return "\n\n".join(parts)

@@ -1,8 +1,14 @@
 """Photos are found by the names that annotation files use, and nothing wrong with one row stops the reading."""
 
+import json
+import tracemalloc
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from sifthinker.datagen import files
 from sifthinker.datagen.files import DEPTH_SUFFIXES, FileIndex, RowError, photo_size, read_json, read_lines
 from sifthinker.datagen.outcome import REASONS, Reject
 from sifthinker.errors import InputError
@@ -82,3 +88,35 @@ def test_whole_files_that_cannot_be_read(tmp_path):
         read_json(tmp_path / "none.json")
     with pytest.raises(InputError, match="no such folder"):
         FileIndex(tmp_path / "none")
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 1 << 20])
+@given(data=st.lists(st.recursive(st.none() | st.integers() | st.text(max_size=4), st.lists, max_leaves=5), max_size=5))
+def test_items_are_those_of_the_whole_file(tmp_path_factory, chunk, data):
+    path = tmp_path_factory.mktemp("items") / "a.json"
+    path.write_text(json.dumps(data, indent=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "CHUNK", chunk)
+        assert list(files.read_items(path)) == [(str(n), value) for n, value in enumerate(data, 1)]
+        keyed = {f"k{n}": value for n, value in enumerate(data)}
+        path.write_text(json.dumps(keyed, ensure_ascii=False))
+        assert list(files.read_items(path)) == list(keyed.items())
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "", "3", '{"a": 1', "[1 2]", '{"a" 1}', "[nope]", "[" * 100_000 + "]"])
+def test_a_broken_list_is_named(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=r"a\.json: (not JSON|expected a JSON list)"):
+        list(files.read_items(tmp_path / "a.json"))
+
+
+def test_items_of_a_large_file_take_little_memory(tmp_path):
+    path = tmp_path / "a.json"
+    with path.open("w") as file:
+        file.write("[" + ",".join(['{"question": "' + "x" * 1000 + '"}'] * 30_000) + "]")
+    tracemalloc.start()
+    count = sum(1 for _ in files.read_items(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 30_000
+    assert peak < path.stat().st_size / 3

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -76,15 +76,15 @@ class FileIndex:
         candidates = self._by_name.get(last) or self._by_name.get(_COCO_2014.sub("", last)) or []
         return _closest(name, candidates, "image", self.folder)
 
-    def find_stem(self, photo: Path) -> Path:
-        """The file with the photo's name up to the suffix, also with `_d` or `_depth` behind it.
+    def find_stem(self, name: Path, what: str = "depth", endings: tuple[str, ...] = ("", "_d", "_depth")) -> Path:
+        """The file with this name up to the suffix, with one of `endings` behind it; what: `depth` or `image`.
 
-        Raises `RowError`: `depth_missing`, `depth_ambiguous`.
+        Raises `RowError`: `depth_missing`, `depth_ambiguous` (`image_...`).
         """
-        for stem in (photo.stem, f"{photo.stem}_d", f"{photo.stem}_depth"):
+        for stem in (f"{name.stem}{ending}" for ending in endings):
             if candidates := self._by_stem.get(stem):
-                return _closest(str(photo.with_name(stem)), candidates, "depth", self.folder)
-        raise RowError("depth_missing", f"no depth file for {photo.name} in {self.folder}")
+                return _closest(str(name.with_name(stem)), candidates, what, self.folder)
+        raise RowError(f"{what}_missing", f"no {what} file for {name.name} in {self.folder}")
 
 
 def _closest(name: str, candidates: list[Path], what: str, folder: Path) -> Path:
@@ -131,6 +131,93 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: {_why(error)}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); is the file complete?") from error
+
+
+CHUNK = 1 << 20
+"""Characters that `read_items` reads at once."""
+
+
+def read_items(path: Path) -> Iterator[tuple[str, Any]]:
+    """Number (from 1) and value of every entry of a JSON list, or key and value of an object, one after another.
+
+    Memory does not grow with the file. Raises `InputError` for a missing file, for one that ends too early (before
+    the first entry), and where it stops being JSON.
+    """
+    _ends_well(path)
+    with path.open(encoding="utf-8-sig") as file:
+        text = _Text(path, file)
+        opening = text.next_character()
+        if opening not in "[{":
+            raise InputError(f"{path}: expected a JSON list or object, it begins with {opening!r}")
+        number = 0
+        while text.peek() != "]}"[opening == "{"]:
+            if number:
+                text.expect(",")
+            number += 1
+            key = str(number)
+            if opening == "{":
+                key = str(text.value())
+                text.expect(":")
+            yield key, text.value()
+
+
+def _ends_well(path: Path) -> None:
+    with open_source(path) as file:
+        file.seek(max(0, file.seek(0, 2) - 64))
+        end = file.read().rstrip()[-1:]
+    if end not in (b"]", b"}"):
+        raise InputError(f"{path}: not JSON (it ends with {end!r}, expected ] or }}); is the file complete?")
+
+
+class _Text:
+    """JSON values from a file, with no more of it in memory than the value at hand."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self.path, self.file = path, file
+        self.text, self.at = "", 0
+        self.decode = json.JSONDecoder().raw_decode
+
+    def _more(self) -> bool:
+        chunk = self.file.read(max(CHUNK, len(self.text) - self.at))
+        self.text, self.at = self.text[self.at :] + chunk, 0
+        return bool(chunk)
+
+    def peek(self) -> str:
+        """The next character that is no space, which is not taken."""
+        while True:
+            while self.at < len(self.text) and self.text[self.at].isspace():
+                self.at += 1
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self._more():
+                raise InputError(f"{self.path}: not JSON (it ends inside of an entry); is the file complete?")
+
+    def next_character(self) -> str:
+        character = self.peek()
+        self.at += 1
+        return character
+
+    def expect(self, character: str) -> None:
+        found = self.next_character()
+        if found != character:
+            raise InputError(f"{self.path}: not JSON (expected {character!r}, found {found!r})")
+
+    def value(self) -> Any:
+        self.peek()
+        while True:
+            try:
+                value, end = self.decode(self.text, self.at)
+            except RecursionError as error:
+                raise InputError(f"{self.path}: not JSON that can be read ({error})") from error
+            except ValueError as error:
+                if not self._more():
+                    raise InputError(f"{self.path}: not JSON ({error}); is the file complete?") from error
+                continue
+            # A number at the end of what was read may go on.
+            if end == len(self.text) and self._more():
+                continue
+            self.at = end
+            return value
 
 
 def _why(error: OSError) -> str:

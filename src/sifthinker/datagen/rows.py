@@ -57,10 +57,19 @@ def check_all(
             yield Reject(place, error.reason, error.detail)
         except BoxError as error:
             yield Reject(place, error.reason, str(error))
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        except KeyError as error:
+            yield Reject(place, "malformed_row", f"KeyError: {error}{_fields(row)}")
+        except (IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             yield Reject(place, "malformed_row", f"{type(error).__name__}: {error}")
         else:
             yield check(found, photos) if (why := _unstorable(found)) is None else Reject(place, "malformed_row", why)
+
+
+def _fields(row: Any) -> str:
+    """What a row has, where a field is missing. Sources that number their rows give (number, row)."""
+    if isinstance(row, tuple):
+        row = row[-1]
+    return f"; found {', '.join(map(str, row)):.200}" if isinstance(row, Mapping) else ""
 
 
 def _unstorable(found: Found) -> str | None:
@@ -115,18 +124,26 @@ def _boxes(found: Found, size: Size, exact: bool) -> tuple[Box, ...]:
     if not exact and frame is Frame.PADDED_UNIT_XYXY:
         # The padded square holds the image, but where in it is not known yet.
         frame = Frame.UNIT_XYXY
-    # What rounding in the file can do: a whole pixel outside is an error, three decimals of a large image are not.
-    rounding = 0.0 if frame in (Frame.PIXEL_XYXY, Frame.PIXEL_XYWH) else 0.0005 * max(size)
-    slack_px = 0.5 + rounding if exact else 0.05 * size[0]
+    slack = slack_px(frame, size if exact else None)
     boxes = []
     for values in found.boxes:
         if isinstance(values, str):
             raise BoxError("box_malformed", f"box {values!r:.80}: not four numbers")
         try:
-            boxes.append(to_box(values, frame, size, slack_px))
+            boxes.append(to_box(values, frame, size, slack))
         except OverflowError as error:
             raise BoxError("box_not_finite", f"box {values!r:.80}: {error}") from error
     return tuple(boxes)
+
+
+def slack_px(frame: Frame, size: Size | None) -> float:
+    """By how many pixels a box may leave an image of `size`; None: of unknown size, stood for by `UNKNOWN_SIZE`.
+
+    It is what rounding in the file can do: a whole pixel outside is an error, three decimals of a large image are not.
+    """
+    if frame in (Frame.PIXEL_XYXY, Frame.PIXEL_XYWH):
+        return 0.5
+    return 0.05 * UNKNOWN_SIZE[0] if size is None else 0.5 + 0.0005 * max(size)
 
 
 def frames_agree(pixel: Sequence[float], padded: Sequence[float], size: Size) -> bool:

@@ -13,10 +13,11 @@ from itertools import chain, islice
 from pathlib import Path
 
 from ...errors import InputError
+from ...geometry import Frame
 from ...lookup import lookup
 from ...sample import Sample
 from ..outcome import Reject
-from . import coco, jsonl, refcoco, rgbd, tallyqa, viscot
+from . import coco, gqa, jsonl, lvis, objects365, openimages, refcoco, rgbd, tallyqa, vg, viscot, voc, vsr, yolo
 from .options import Options
 
 Rows = Iterator[Sample | Reject]
@@ -24,19 +25,107 @@ Rows = Iterator[Sample | Reject]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """read: (path, options) -> rows. about: one line for `sifthinker list`."""
+    """What is known about a data set, and what reads it.
+
+    read: (path, options) -> rows. about: one line for `sifthinker list`. frames: the frames in which its boxes are
+    written. license: the terms of annotations and images, and where they are stated.
+    """
 
     read: Callable[[Path, Options], Rows]
     about: str
+    frames: tuple[Frame, ...] = ()
+    license: str = ""
 
+
+COCO_TERMS = "annotations CC BY 4.0; images under Flickr's terms, each with its own license"
+YOURS = "yours; not known here"
+ANY = tuple(Frame)
 
 SOURCES: dict[str, Source] = {
-    "coco": Source(coco.read, "COCO instances JSON: counting and left/right questions made from the boxes"),
-    "viscot": Source(viscot.read, "Visual-CoT: benchmark form (padded-square boxes), metadata form (bboxs), REC form"),
-    "refcoco": Source(refcoco.read, "RefCOCO/+/g and Visual-CoT REC lines: in which third is what the words describe?"),
-    "tallyqa": Source(tallyqa.read, "TallyQA records; rows without boxes are rejected"),
-    "rgbd": Source(rgbd.read, "folders of photos with true depth: which marked point is nearer, where is the nearest"),
-    "jsonl": Source(jsonl.read, "lines of your own: image, question, answer, boxes; frame, depth, choices if you like"),
+    "coco": Source(
+        coco.read,
+        "COCO instances JSON: counting and left/right questions made from the boxes",
+        (Frame.PIXEL_XYWH,),
+        f"{COCO_TERMS} (cocodataset.org, terms of use)",
+    ),
+    "viscot": Source(
+        viscot.read,
+        "Visual-CoT: conversations (padded-square boxes and pixels), metadata (bboxs), REC lines",
+        (Frame.PIXEL_XYXY, Frame.PADDED_UNIT_XYXY),
+        "for research (github.com/deepcs233/Visual-CoT, disclaimer); images under the terms of each of its 13 sets",
+    ),
+    "refcoco": Source(
+        refcoco.read,
+        "RefCOCO/+/g and Visual-CoT REC lines: in which third is what the words describe?",
+        (Frame.PIXEL_XYXY,),
+        "none stated for the expressions (github.com/lichengunc/refer); images of COCO, under Flickr's terms",
+    ),
+    "tallyqa": Source(
+        tallyqa.read,
+        "TallyQA records; rows without boxes are rejected",
+        ANY,
+        "Apache-2.0 (github.com/manoja328/TallyQA_dataset); images of COCO and Visual Genome, under Flickr's terms",
+    ),
+    "rgbd": Source(
+        rgbd.read,
+        "folders of photos with true depth: which marked point is nearer, where is the nearest",
+        (Frame.UNIT_XYXY, Frame.PIXEL_XYXY),
+        "of each set: SUN RGB-D, NYU for research; TUM CC BY 4.0; KITTI CC BY-NC-SA 3.0; ScanNet by its terms of use",
+    ),
+    "jsonl": Source(
+        jsonl.read,
+        "lines of your own: image, question, answer, boxes; frame, depth, choices if you like",
+        ANY,
+        YOURS,
+    ),
+    "lvis": Source(
+        lvis.read_lvis,
+        "LVIS instances JSON: as coco, where a category is annotated exhaustively",
+        (Frame.PIXEL_XYWH,),
+        f"{COCO_TERMS} (lvisdataset.org; cocodataset.org, terms of use)",
+    ),
+    "objects365": Source(
+        objects365.read_objects365,
+        "Objects365 JSON: as coco, without depicted things",
+        (Frame.PIXEL_XYWH,),
+        "by its terms of use (objects365.org); images from Flickr, each with its own license",
+    ),
+    "openimages": Source(
+        openimages.read,
+        "Open Images boxes CSV: counting and left/right questions made from the boxes",
+        (Frame.UNIT_XYXY,),
+        "annotations CC BY 4.0; images listed as CC BY 2.0 (storage.googleapis.com/openimages, factsfigures)",
+    ),
+    "yolo": Source(
+        yolo.read,
+        "YOLO folders: boxes or polygons in text files, questions made from them",
+        (Frame.UNIT_CXCYWH,),
+        YOURS,
+    ),
+    "voc": Source(
+        voc.read,
+        "Pascal VOC XML: counting and left/right questions made from the boxes",
+        (Frame.PIXEL_XYXY,),
+        "annotations without a stated license; images under Flickr's terms (VOC2012 page, database rights)",
+    ),
+    "vg": Source(
+        vg.read,
+        "Visual Genome: objects.json, region_descriptions.json or question_answers.json",
+        (Frame.PIXEL_XYWH,),
+        "CC BY 4.0 (homes.cs.washington.edu/~ranjay/visualgenome, about); images of YFCC100M and COCO, from Flickr",
+    ),
+    "gqa": Source(
+        gqa.read,
+        "GQA questions with the boxes of their scene graphs",
+        (Frame.PIXEL_XYWH,),
+        "CC BY 4.0 (cs.stanford.edu/people/dorarad/gqa); images of Visual Genome, from Flickr",
+    ),
+    "vsr": Source(
+        vsr.read,
+        "VSR statements, true or false, with the boxes of COCO's annotations",
+        (Frame.PIXEL_XYWH, Frame.PIXEL_XYXY),
+        f"statements Apache-2.0 (github.com/cambridgeltl/visual-spatial-reasoning); {COCO_TERMS}",
+    ),
 }
 
 

@@ -63,10 +63,11 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
         )
 
     for outcome in check_all(rows, parse, options.photos(path)):
-        yield _answered(outcome) if isinstance(outcome, Sample) else outcome
+        yield answered(outcome) if isinstance(outcome, Sample) else outcome
 
 
-def _answered(sample: Sample) -> Sample | Reject:
+def answered(sample: Sample) -> Sample | Reject:
+    """The sample with the third of its box for an answer, or `ambiguous_position`."""
     x = sample.boxes[0].center[0]
     answer = third(x)
     if answer is None:

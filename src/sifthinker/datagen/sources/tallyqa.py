@@ -1,7 +1,10 @@
 """TallyQA: counting questions about photos of COCO and Visual Genome, as a JSON list of its documented records.
 
 Fields: image, question, answer (a number), question_id. TallyQA has no boxes. A record is kept only if it carries
-`boxes` (with `frame`, unit_xyxy if not said), one for every counted thing; others are rejected as `no_boxes`.
+`boxes` (with `frame`, unit_xyxy if not said), one for every counted thing; others are rejected as `no_boxes`. The
+file is not held in memory.
+
+Source: https://github.com/manoja328/TallyQA_dataset (README).
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 from ...errors import InputError
 from ...geometry import Frame
 from ...sample import Sample
-from ..files import RowError, read_json
+from ..files import RowError, open_source, read_items
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
 from .options import Options
@@ -21,10 +24,10 @@ from .options import Options
 
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     """One sample a record."""
-    records = read_json(path)
-    if not isinstance(records, list):
-        raise InputError(f"{path}: expected a JSON list of TallyQA records")
-    places = ((f"{path.name}:{number}", record) for number, record in enumerate(records, 1))
+    with open_source(path) as file:
+        if (found := file.read(4096).lstrip()[:1]) != b"[":
+            raise InputError(f"{path}: expected a JSON list of TallyQA records; it begins with {found!r}")
+    places = ((f"{path.name}:{number}", record) for number, record in read_items(path))
     yield from check_all(places, _parse, options.photos(path))
 
 

@@ -1,8 +1,10 @@
 """Visual-CoT, in the three forms in which its rows are published; the form is told by a row's fields.
 
-benchmark (`conversations`): the box is written in the image padded to a square, and once more in whole pixels
-    behind `###` in `image[1]`. The pixels are taken; the padded box must agree, else `frames_disagree`.
-metadata (`bboxs`): several boxes in pixel xyxy, with the size of the image.
+conversations (`viscot_363k.json`, the 13 files of the benchmark): the box is written in the image padded to a square,
+    and once more in whole pixels behind `###` in `image[1]`. The pixels are taken; the padded box must agree, else
+    `frames_disagree`.
+metadata (`bboxs`; *_cot_train.jsonl, also those with detailed reasoning steps): several boxes in pixel xyxy, with the
+    size of the image.
 REC (`expression`, `bbox`): one box in pixel xyxy and no answer, so such rows end as `empty_answer`; with
     referring expressions use the source `refcoco`.
 
@@ -19,7 +21,7 @@ from typing import Any
 from ...errors import InputError
 from ...geometry import Frame
 from ...sample import Sample
-from ..files import open_source, read_json, read_lines
+from ..files import FileIndex, open_source, read_items, read_lines
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
 from .options import Options
@@ -29,10 +31,18 @@ REQUEST = "Please provide the bounding box coordinate of the region that can hel
 
 
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
-    """Rows of a benchmark JSON list or of a JSON lines file."""
+    """Rows of a JSON list, of JSON lines, or of all such files in a folder; no file is held in memory."""
+    files = sorted(p for p in path.iterdir() if p.suffix in (".json", ".jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path}: no Visual-CoT files; looked for *.jsonl and *.json")
+    for file in files:
+        yield from _read(file, options.photos(path))
+
+
+def _read(path: Path, photos: FileIndex) -> Iterator[Sample | Reject]:
     rows = ((f"{path.name}:{number}", row if isinstance(row, Reject) else (number, row)) for number, row in _rows(path))
 
-    def parse(numbered: tuple[int, Any]) -> Found:
+    def parse(numbered: tuple[str | int, Any]) -> Found:
         number, row = numbered
         place = f"viscot-{path.stem}-{number}"
         if not isinstance(row, dict):
@@ -45,20 +55,17 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
             return _rec(row, place)
         raise KeyError("none of conversations (benchmark), bboxs (metadata), expression (REC)")
 
-    yield from check_all(rows, parse, options.photos(path))
+    yield from check_all(rows, parse, photos)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+def _rows(path: Path) -> Iterator[tuple[str | int, Any]]:
     """Numbered rows of a JSON list, or of JSON lines: named .jsonl, or without a bracket at the start."""
     with open_source(path) as file:
         is_list = file.read(4096).lstrip()[:1] == b"["
     if not is_list or path.suffix == ".jsonl":
         yield from read_lines(path)
         return
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise InputError(f"{path}: expected a JSON list of rows")
-    yield from enumerate(rows, 1)
+    yield from read_items(path)
 
 
 def _benchmark(row: dict[str, Any], place: str) -> Found:
@@ -86,7 +93,7 @@ def _metadata(row: dict[str, Any], place: str) -> Found:
     dataset = str(row.get("dataset", "viscot"))
     return Found(
         id=place,
-        image=text(row, "image"),
+        image=text(row, "image").partition("###")[0],
         question=text(row, "question"),
         answer=text(row, "answer"),
         boxes=list(row["bboxs"]),
