@@ -195,6 +195,17 @@ def test_different_sets_are_not_compared(tmp_path: Path) -> None:
     assert "b is not compared" in page.words
 
 
+def test_unlike_runs_are_not_called_stages(tmp_path: Path) -> None:
+    first, second = Toy(), Toy()
+    second.name = "another"
+    evaluate(perfect(first), first, tmp_path / "a")
+    evaluate(perfect(second), second, tmp_path / "b")
+    words = read(report(tmp_path)).words
+    assert "2 evaluations of different benchmarks, versions or prompts, which cannot be compared" in words
+    assert "stages of one model" not in words
+    assert "constant answer:" not in words
+
+
 def test_figure_of_a_broken_reply() -> None:
     sample = make_sample(1)
     reply = '<think>\n<area>[{"bbox_2d":[0.9,0.1,0.2,0.3]}]</area>\n<text>A & B</text>\n</think>\nwell'

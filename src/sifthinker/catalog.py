@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from .lookup import lookup
+from .lookup import pick
 
 Lines = Iterable[tuple[str, str]]
 
@@ -91,7 +91,7 @@ KINDS: dict[str, Callable[[], Lines]] = {
 def catalog_json(kind: str | None = None) -> dict[str, list[dict[str, Any]]]:
     """The same for programs: kind -> entries with `name` and `about`; sources and tasks also where they are from."""
     found = {
-        name: [{"name": entry, "about": about} for entry, about in lookup("kind", name, KINDS)()]
+        name: [{"name": entry, "about": about} for entry, about in pick("kind", name, KINDS)()]
         for name in ([kind] if kind else KINDS)
     }
     if "sources" in found:
@@ -123,7 +123,7 @@ def catalog(kind: str | None = None) -> str:
     kinds = list(KINDS) if kind is None else [kind]
     parts = []
     for name in kinds:
-        entries = list(lookup("kind", name, KINDS)())
+        entries = list(pick("kind", name, KINDS)())
         width = max((len(entry) for entry, _ in entries), default=0)
         indent = "\n" + " " * (width + 4)
         lines = "\n".join(f"  {entry:<{width}}  {about.replace(chr(10), indent)}" for entry, about in entries)

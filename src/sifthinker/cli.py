@@ -316,7 +316,7 @@ def evaluate(
         batch_size=batch_size, max_tokens=max_tokens,
         temperature=temperature, max_pixels=max_pixels, resume=resume, allow_failed=allow_failed,
     )  # fmt: skip
-    _print(result, as_json, summary(result))
+    _print(result, as_json, f"{summary(result)}\nwritten to {out}; as a page: sifthinker report {out}")
     if result["n_failed"] and not allow_failed:
         raise typer.Exit(1)
 

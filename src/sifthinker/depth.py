@@ -25,7 +25,7 @@ from PIL import Image
 
 from .errors import InputError
 from .geometry import Box, Size
-from .lookup import lookup
+from .lookup import pick
 
 CLIP = 0.005
 """Share of pixels at either end that may leave the range of relative depth, so that no noisy pixel sets it."""
@@ -238,7 +238,7 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
             f"({', '.join(ENCODINGS)}), for example --depth-encoding mm, or put a sidecar {sidecar.name} beside it"
         )
     try:
-        return lookup("depth encoding", encoding, ENCODINGS)(raw)
+        return pick("depth encoding", encoding, ENCODINGS)(raw)
     except InputError:
         raise
     except ValueError as error:

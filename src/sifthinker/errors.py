@@ -75,7 +75,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """An `InputError` for a name that is not in a table, with the nearest known names.
 
     >>> str(unknown_name("reward", "fokus", ["form", "focus"]))
-    "unknown reward 'fokus': did you mean 'focus'? Known: focus, form; or give module:attribute"
+    "unknown reward 'fokus': did you mean 'focus'? Known: focus, form"
     """
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
@@ -86,4 +86,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
         listed = f"{', '.join(alike)}, and others (`sifthinker list {kind}s` shows all {len(known)})"
     else:
         listed = ", ".join(known)
-    return InputError(f"unknown {kind} {name!r}{hint} Known: {listed}; or give module:attribute")
+    return InputError(f"unknown {kind} {name!r}{hint} Known: {listed}")

@@ -13,7 +13,7 @@ from typing import Any
 from .answers import Extraction
 from .bfov import parse_bfov
 from .floormap import map_score, parse_map
-from .lookup import lookup
+from .lookup import pick
 from .mra import FORMS
 from .normalize import quantities
 from .places import follow, read_cell, read_letter, read_moves, read_point, read_wind, round_trip
@@ -61,7 +61,7 @@ def floor_map(found: Extraction, gold: str, given: Given) -> float:
 
 def mra(found: Extraction, gold: str, given: Given) -> float:
     """Mean relative accuracy of a number in the form `given["form"]`, a key of `mra.FORMS`."""
-    form = lookup("form of mean relative accuracy", given["form"], FORMS)
+    form = pick("form of mean relative accuracy", given["form"], FORMS)
     return form(found.value, quantities(gold)[0].value) if isinstance(found.value, float) else 0.0
 
 

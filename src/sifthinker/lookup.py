@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import InputError, unknown_name
+
+T = TypeVar("T")
+
+
+def pick(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """The entry `name` of `table`. Raises `InputError` with the nearest known names when there is no such entry."""
+    if name not in table:
+        raise unknown_name(kind, name, table)
+    return table[name]
 
 
 def lookup(kind: str, name: str, table: Mapping[str, Any]) -> Any:
@@ -18,7 +27,7 @@ def lookup(kind: str, name: str, table: Mapping[str, Any]) -> Any:
     if name in table:
         return table[name]
     if ":" not in name:
-        raise unknown_name(kind, name, table)
+        raise InputError(f"{unknown_name(kind, name, table)}; or give module:attribute")
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

@@ -116,6 +116,8 @@ def report(run_dir: str | Path, out: str | Path | None = None) -> Path:
         trainings=trainings,
         missing=_missing(folder, stages, trainings),
         data=_data(folder),
+        same=bool(stages) and same_questions(stages),
+        one_model=all(s.name in LABELS for s in stages),
         rows=_rows(stages),
         changes=changes,
         findings=_findings(stages, changes),
@@ -213,13 +215,20 @@ def _missing(folder: Path, stages: Sequence[Stage], trainings: Sequence[Training
 # --- the table and its sentences -------------------------------------------------------------------------------------
 
 
+def same_questions(stages: Sequence[Stage]) -> bool:
+    """Whether all were asked the same benchmark, so that they can stand beside each other."""
+    return len({(s.run["benchmark"], s.run["version"], s.run["prompt_hash"]) for s in stages}) == 1
+
+
 def _rows(stages: Sequence[Stage]) -> list[dict[str, Any]]:
     """The metrics, one row each, with a cell for every stage."""
     if not stages:
         return []
-    baselines = stages[-1].metrics["baselines"]
-    marks = {"answer_accuracy": ("constant answer", baselines["constant_answer"])}
-    marks["hiou"] = ("whole image", baselines["whole_image_hiou"])
+    marks: dict[str, tuple[str, float | None]] = {}
+    if same_questions(stages):
+        baselines = stages[-1].metrics["baselines"]
+        marks["answer_accuracy"] = ("constant answer", baselines["constant_answer"])
+        marks["hiou"] = ("whole image", baselines["whole_image_hiou"])
     rows = [
         {
             "title": tables.title(name),

@@ -36,6 +36,14 @@ def test_text_stays_text_and_no_is_a_word(tmp_path: Path) -> None:
     assert rest == {"save_strategy": "no", "learning_rate": 1e-4}
 
 
+def test_a_file_of_the_other_stage_is_refused() -> None:
+    with pytest.raises(InputError, match="this config is for `sifthinker sft`, not for `sifthinker grpo`"):
+        resolved("tiny-sft", ours=GrpoConfig)
+    with pytest.raises(InputError, match="this config is for `sifthinker grpo`, not for `sifthinker sft`"):
+        resolved("tiny-grpo", ours=SftConfig)
+    assert "stage" not in resolved("tiny-sft")[1]
+
+
 def test_flags_may_stand_before_the_config() -> None:
     for arguments in (["--data", "x", "tiny-sft"], ["--resume", "tiny-sft", "--data=x"], ["tiny-sft", "--data", "x"]):
         config, _ = resolved(*arguments)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..degrade import KINDS, LEVELS, VERSION, degrade_sample, why_not
 from ..errors import InputError
-from ..lookup import lookup
+from ..lookup import pick
 from ..sample import Sample
 from ..trace import Trace
 from .protocol import Benchmark, Options, Score
@@ -65,7 +65,7 @@ def open_degraded(path: str | None, options: Options) -> Degraded:
     level, _, spec = rest.partition(":")
     if not spec:
         raise InputError(f"benchmark degraded:{path or ''}: expected {FORM}")
-    lookup("degradation", kind, KINDS)
+    pick("degradation", kind, KINDS)
     if level not in map(str, range(LEVELS + 1)):
         raise InputError(f"benchmark degraded:{path}: level {level!r} is not one of 0 (nothing) to {LEVELS}")
     return Degraded(open_benchmark(spec, options), kind, int(level), options.seed)

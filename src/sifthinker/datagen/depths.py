@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..depth import ENCODINGS, DepthMap, decode_depth, encode_depth, read_depth
 from ..errors import InputError
-from ..lookup import lookup
+from ..lookup import pick
 from ..sample import Sample
 from .files import DEPTH_SUFFIXES, FileIndex, RowError, photo_size
 
@@ -39,7 +39,7 @@ def depth_adder(depth: str, encoding: str | None) -> AddDepth:
     Raises `InputError` for unknown encodings and for estimators that cannot be loaded.
     """
     if encoding is not None:
-        lookup("depth encoding", encoding, ENCODINGS)
+        pick("depth encoding", encoding, ENCODINGS)
     if depth == "source":
         return lambda sample: sample
     if depth == "none":

@@ -22,7 +22,7 @@ from PIL import Image
 
 from ..depth import DepthMap
 from ..errors import InputError
-from ..lookup import lookup
+from ..lookup import pick
 from ..sample import Sample
 from .fisheye import bent_box, bent_depth
 from .kinds import KINDS, Kind
@@ -43,7 +43,7 @@ def degrade(image: Bytes, depth: DepthMap | None, kind: str, level: int, seed: i
 
     Raises `InputError` for unknown kinds, levels outside of 0 to 5 and pictures of another form.
     """
-    entry: Kind = lookup("degradation", kind, KINDS)
+    entry: Kind = pick("degradation", kind, KINDS)
     if level not in range(LEVELS + 1):
         raise InputError(f"degradation {kind}: level {level!r} is not one of 0 (nothing) to {LEVELS}")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 2:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from PIL import Image
 
 from ..errors import EndpointError, InputError
-from ..lookup import lookup
+from ..lookup import pick
 from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES, Family, Message
 from .engine import Reply, Request, family_from_name
 from .limits import LONGEST_ASKED_S, Pace, may_pass, pause_s
@@ -70,7 +70,7 @@ class ServerEngine:
             raise InputError(f"server {address!r}: expected MODEL@URL, for example qwen@http://localhost:8000/v1")
         self.model, self.url = match.groups()
         self.model_id = f"server:{address}"
-        self.family: Family = family_from_name(self.model) if family is None else lookup("family", family, FAMILIES)
+        self.family: Family = family_from_name(self.model) if family is None else pick("family", family, FAMILIES)
         self.max_pixels, self.grid = max_pixels, self.family.grid
         self._concurrency, self._timeout_s, self._retries = concurrency, timeout_s, retries
         self._pause_s, self._extra_body = pause_s, dict(extra_body or {})

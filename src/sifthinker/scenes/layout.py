@@ -18,7 +18,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ..geometry import Size
-from ..lookup import lookup
+from ..lookup import pick
 from .model import Camera, Floats, Light, Room, Scene, SceneObject, Vector, standing_on, turn
 from .render import FADE_M, View
 from .shapes import POOLS, SHAPES, SOLIDS, Range
@@ -105,7 +105,7 @@ class Plan:
     @property
     def stage(self) -> Stage:
         """Where the scene takes place. Raises `InputError` for an unknown pool or difficulty."""
-        stage = replace(lookup("pool", self.pool, STAGES), **self.camera)
+        stage = replace(pick("pool", self.pool, STAGES), **self.camera)
         factor = self.limits.side
         return (
             stage
@@ -116,7 +116,7 @@ class Plan:
     @property
     def limits(self) -> Difficulty:
         """How small and how hidden objects may be. Raises `InputError` for an unknown difficulty."""
-        return lookup("difficulty", self.difficulty, DIFFICULTIES)
+        return pick("difficulty", self.difficulty, DIFFICULTIES)
 
 
 def sample_scene(rng: Generator, plan: Plan, size: Size) -> Scene | str:

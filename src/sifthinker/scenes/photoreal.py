@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..geometry import Size
-from ..lookup import lookup
+from ..lookup import pick
 from .model import FULL_TURN, Camera, Floats, Room, Scene, SceneObject, turn
 from .render import FADE_M, GAMMA, MATERIALS, TEXTURES
 from .shapes import unit_mesh
@@ -265,7 +265,7 @@ def _rgb(color: Floats) -> dict[str, Any]:
 
 
 def _surface(material: str, color: Floats) -> dict[str, Any]:
-    rough = ROUGH[lookup("material", material, {name: name for name in MATERIALS})]
+    rough = ROUGH[pick("material", material, {name: name for name in MATERIALS})]
     if rough is None:
         return {"type": "diffuse", "reflectance": _rgb(color)}
     if MATERIALS[material].tinted:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..depth import DepthMap
 from ..geometry import Box, Size
-from ..lookup import lookup
+from ..lookup import pick
 from .model import Camera, Floats, Light, Room, Scene, SceneObject, turn
 from .parts import OWN
 from .shapes import unit_mesh
@@ -290,7 +290,7 @@ def _shade(scene: Scene, camera: Camera, hits: _Hits) -> Floats:
     sky = light.ambient * (0.8 + 0.2 * hits.normals[:, 2])
     pigment = _paint(scene, hits) ** GAMMA
     paint = pigment * (sky + 1.6 * light.power * lit)[:, None]
-    made = [lookup("material", o.material, MATERIALS) for o in scene.objects]
+    made = [pick("material", o.material, MATERIALS) for o in scene.objects]
     if any(m.mirror for m in made):
         _reflect(scene, camera, hits, made, pigment, paint)
     on_object = np.flatnonzero((hits.owner >= 0) & (lit > 0))
@@ -329,7 +329,7 @@ def _paint(scene: Scene, hits: _Hits) -> Floats:
     if hits.tones is not None:
         paint = hits.tones[:, :1] * paint + hits.tones[:, 1:]
     for index, thing in enumerate(scene.objects):
-        if (pattern := lookup("material", thing.material, MATERIALS).pattern) is not None:
+        if (pattern := pick("material", thing.material, MATERIALS).pattern) is not None:
             mine = np.flatnonzero(hits.owner == index)
             own = (hits.points[mine] - thing.position) @ thing.rotation
             paint[mine] *= pattern(own)[:, None]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..lookup import lookup
+from ..lookup import pick
 from . import furniture, street
 from .parts import Part
 
@@ -222,7 +222,7 @@ def unit_mesh(shape: str) -> UnitMesh:
 
     Raises `InputError` for an unknown shape and when trimesh or embreex are not installed.
     """
-    make = _cube if shape == "room" else lookup("shape", shape, SHAPES).mesh
+    make = _cube if shape == "room" else pick("shape", shape, SHAPES).mesh
     try:
         return UnitMesh(make())
     except ImportError as error:

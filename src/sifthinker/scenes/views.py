@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..depth import DepthMap
 from ..geometry import Box, Size
-from ..lookup import lookup
+from ..lookup import pick
 from .layout import MIN_VISIBLE, Plan, place, sample_scene, too_hidden
 from .model import Scene
 from .patterns import AROUND, PATTERNS, around
@@ -70,7 +70,7 @@ def several_views(pattern: str, count: int, plan: Planner = any_number, at_least
     `SEEN` or more; patterns that share have an object that all cameras see well. at_least: as in `one_view`.
     Views are numbered at random: their numbers must not tell where they were taken.
     """
-    chosen = lookup("pattern", pattern, PATTERNS)
+    chosen = pick("pattern", pattern, PATTERNS)
 
     def make(rng: Generator, aim: str, config: SceneConfig) -> Views | str:
         wanted = plan(rng, aim, *_range(config, at_least))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InputError
-from ..lookup import lookup
+from ..lookup import pick
 from .doubt import Doubt
 from .flat.gridmap import GridMap
 from .flat.land import Land
@@ -42,7 +42,7 @@ WORLDS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 def world_from_json(data: Mapping[str, Any]) -> World:
     """The world that `to_json` described. Raises `InputError` for an unknown kind and for missing fields."""
-    make = lookup("kind of world", str(data.get("kind")), WORLDS)
+    make = pick("kind of world", str(data.get("kind")), WORLDS)
     try:
         return make(dict(data))
     except (KeyError, TypeError, ValueError) as error:

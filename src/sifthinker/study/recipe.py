@@ -151,6 +151,8 @@ def _stage(given: Mapping[str, Any]) -> dict[str, Any]:
     if taken := [key for key in OURS if key in given]:
         raise InputError(f"stage {name}: {taken[0]} is set by the study; leave it out")
     fields = read_yaml(given["recipe"]) if "recipe" in given else {}
+    if fields.get("stage", given.get("stage")) != given.get("stage"):
+        raise InputError(f"stage {name}: recipe {given['recipe']} is for `stage: {fields['stage']}`")
     if "stages" in fields:
         raise InputError(f"stage {name}: recipe {given['recipe']} holds stages itself; list them here")
     fields = {key: value for key, value in fields.items() if key not in OURS}

@@ -113,8 +113,9 @@ def read_config(arguments: Sequence[str]) -> tuple[Any, Any]:
         for stage in others:
             stage.trl_args()
         return first.config, first.trl_args()
-    # The stage that knows more of the fields; SFT where both know all of them.
-    module, ours, trl = max(stages, key=lambda stage: sum(name in fields_of(*stage[1:]) for name in values))
+    # What the file says it is for, else the stage that knows more of the fields; SFT where both know all of them.
+    said = [stage for stage in stages if stage[0].__name__.endswith(f".{values.get('stage')}")]
+    module, ours, trl = max(said or stages, key=lambda stage: sum(name in fields_of(*stage[1:]) for name in values))
     config, rest = split_config(values, ours, trl)
     return config, module.trl_args(config, rest)
 
@@ -319,11 +320,17 @@ def summary(result: dict[str, Any]) -> str:
         named = ", ".join(unreadable[:NAMED] + ["..."] * (len(unreadable) > NAMED))
         lines.append(f"rows whose pictures cannot be decoded: {len(unreadable)} ({named})")
     lines += [f"  gold earns {_show(v)} of {name}" for name, v in result["gold_rewards"].items()]
+    lines.append("damaged traces, and what they earn of the rewards that the damage must lower (gold earns 1):")
     for kind, earned in result["corrupted_rewards"].items():
         lines.append(f"  {kind}: " + ", ".join(f"{name} {_show(v)}" for name, v in earned.items()))
-    for part in ("tokens", "plan"):
-        if part in result:
-            lines.append(f"{part}: {result[part]}")
+    for part, spread in result.get("tokens", {}).items():
+        if spread:
+            lines.append(f"tokens of a {part}: {spread['min']} to {spread['max']}, {spread['mean']} in the mean")
+    if plan := result.get("plan"):
+        lines.append(
+            f"plan: {plan['optimizer_steps']} optimizer steps of {plan['prompts_per_step']} prompts, "
+            f"{plan['epochs']} epochs of {plan['rows']} rows ({plan['rows_dropped_per_epoch']} dropped in each)"
+        )
     if result.get("too_long"):
         lines.append(f"too long: {result['too_long']}")
     if memory := result.get("memory"):

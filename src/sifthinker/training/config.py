@@ -134,11 +134,16 @@ def fields_of(*kinds: type) -> dict[str, str]:
 def split_config(values: Mapping[str, Any], ours: type[T], trl: type) -> tuple[T, dict[str, Any]]:
     """Our dataclass and the rest, whose keys are all fields of TRL's config.
 
-    Text for a field that does not hold text is read as YAML.
-    Raises `InputError` for unknown keys (with the nearest known ones), missing fields, and wrong types.
+    Text for a field that does not hold text is read as YAML. `stage: sft` or `stage: grpo` says what a file is for.
+    Raises `InputError` for a file of the other stage, unknown keys (with the nearest known ones), missing fields, and
+    wrong types.
     """
     if "stages" in values:
         raise InputError("this config holds stages: run it with `sifthinker train`")
+    kind = ours.__name__.removesuffix("Config").lower()
+    if (meant := values.get("stage", kind)) != kind:
+        raise InputError(f"this config is for `sifthinker {meant}`, not for `sifthinker {kind}` (its field stage)")
+    values = {key: value for key, value in values.items() if key != "stage"}
     own = {f.name: f for f in dataclasses.fields(ours)}  # type: ignore[arg-type]
     fields = fields_of(trl, ours)
     for key in values:
@@ -157,7 +162,7 @@ def split_config(values: Mapping[str, Any], ours: type[T], trl: type) -> tuple[T
 def _known(name: str, fields: Mapping[str, str]) -> None:
     if name not in fields:
         near = difflib.get_close_matches(name, fields, n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "not one of ours, nor of TRL's config"
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "it is neither ours nor of TRL's config;"
         raise InputError(f"unknown config field {name!r}: {hint} `sifthinker sft --help` lists ours")
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, ProgressCallback, TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from transformers.trainer_callback import TrainerState
 
@@ -65,7 +65,9 @@ def build_args(kind: type, settings: dict[str, Any], config: Any) -> Any:
     """
     if config.depth not in DEPTHS:
         raise unknown_name("depth", config.depth, DEPTHS)
-    with trl_refusals():
+    with trl_refusals(), warnings.catch_warnings():
+        # TRL sets the field of that name by itself, so nobody could avoid the warning.
+        warnings.filterwarnings("ignore", message="`gradient_checkpointing")
         args = kind(**{**_evaluating(settings, config), **settings, "report_to": _reports(settings.get("report_to"))})
     if config.eval_data is None and args.eval_strategy != "no":
         raise InputError("eval_strategy: there is nothing to evaluate on; give held-out samples with eval_data")
@@ -223,6 +225,9 @@ def run(trainer: Any, out: Path, record: dict[str, Any], checkpoint: Path | None
             out.mkdir(parents=True, exist_ok=True)
         atomic_write(out / RECORD, json.dumps(record, indent=2))
         _cut_log(out / LOG, checkpoint)
+    if not trainer.args.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(ShortLines())
     try:
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(out))
@@ -237,6 +242,8 @@ def run(trainer: Any, out: Path, record: dict[str, Any], checkpoint: Path | None
     trainer.accelerator.wait_for_everyone()
     if trainer.is_local_process_zero():
         shutil.rmtree(out / CACHE, ignore_errors=True)
+    if trainer.is_world_process_zero():
+        print(f"{out}: done, {trainer.state.global_step} steps; to ask it: sifthinker eval --model {out}", flush=True)
     return result.metrics
 
 
@@ -272,6 +279,50 @@ def _cut_log(path: Path, checkpoint: Path | None) -> None:
     if path.exists():
         kept = [row for row in read_lines(path) if checkpoint and row["step"] <= step]
         atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+SHOWN = {
+    "loss": "loss",
+    "mean_token_accuracy": "token accuracy",
+    "reward": "reward",
+    "reward_std": "its deviation",
+    "kl": "kl",
+    "completions/mean_length": "tokens",
+    "learning_rate": "learning rate",
+}
+"""What a line on the terminal says of a logged row, beside rewards and evaluations; `log_history.jsonl` has all."""
+
+
+def short_line(step: int, logs: Mapping[str, Any]) -> str:
+    """A logged row for the terminal; "" where there is nothing to say.
+
+    >>> short_line(20, {"loss": 0.51234, "rewards/focus_reward/mean": 0.25, "learning_rate": 1e-5, "epoch": 0.1})
+    'step 20: loss 0.512, learning rate 1e-05, focus 0.250'
+    """
+    said = [(words, logs[name]) for name, words in SHOWN.items() if name in logs]
+    for name, value in logs.items():
+        if name.startswith("rewards/") and name.endswith("/mean"):
+            said.append((name.split("/")[1].removesuffix("_reward"), value))
+        elif name.startswith("eval_") and not name.endswith(("_runtime", "_per_second")):
+            said.append((name.removeprefix("eval_").replace("_", " "), value))
+    shown = [
+        f"{words} {value:.3g}" if words == "learning rate" else f"{words} {value:.3f}"
+        for words, value in said
+        if isinstance(value, (int, float))
+    ]
+    return f"step {step}: {', '.join(shown)}" if shown else ""
+
+
+class ShortLines(ProgressCallback):
+    """The trainer's progress bar, with one readable line a logged row in place of everything that was logged."""
+
+    def on_log(
+        self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write it above the bar."""
+        bar: Any = self.training_bar
+        if state.is_world_process_zero and bar is not None and (line := short_line(state.global_step, logs or {})):
+            bar.write(line)
 
 
 class LogHistory(TrainerCallback):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..lookup import lookup
+from ..lookup import pick
 from ..records import shard_paths
 from . import grpo, sft
 from .config import read_arguments, split_config, to_dict
@@ -112,7 +112,7 @@ def read_stages(values: Mapping[str, Any]) -> list[Stage]:
             )
         kind = str(given.get("stage"))
         with _named(name):
-            ours = lookup("kind of stage", kind, KINDS)[0]
+            ours = pick("kind of stage", kind, KINDS)[0]
             fields = {"model": model, **common, **own, "out": str(Path(values["out"]) / name)}
             if fields["model"] is None:
                 raise InputError("config field model is missing: the first stage needs one")

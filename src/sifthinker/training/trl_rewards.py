@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, SifError
-from ..lookup import lookup
+from ..lookup import lookup, pick
 from ..rewards import RELEASED, REWARDS, Reward
 from ..rewards.progress import bonus
 from ..sample import Sample, parse_reply
@@ -61,7 +61,7 @@ def find_rewards(names: Sequence[str], profile: str) -> dict[str, Reward]:
     profile: `ours`, or `released` for the formulas of the authors' code.
     Raises `InputError` for names that are unknown, name no function, or share the part that TRL's log shows.
     """
-    table = lookup("reward profile", profile, PROFILES)
+    table = pick("reward profile", profile, PROFILES)
     if not names:
         raise InputError("rewards: the list is empty; name one or more (see `sifthinker list rewards`)")
     if PROGRESS in names and ANSWER not in names:
