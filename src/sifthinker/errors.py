@@ -4,7 +4,8 @@
     ├── InputError               the caller's input is wrong; the command line exits with code 2
     │   ├── BoxError             a box is inverted, empty or outside its image
     │   └── EndpointError        a server cannot be reached or refuses the request
-    └── EngineError              a model failed to answer one request
+    ├── EngineError              a model failed to answer one request
+    └── Paused                   the work stops here on purpose, and goes on when somebody has done something
 
 Messages say what was expected, what came, where, and what to do. How errors are shown lives in `cli`.
 """
@@ -42,6 +43,10 @@ class EndpointError(InputError):
 
 class EngineError(SifError):
     """A model failed to answer one request."""
+
+
+class Paused(SifError):
+    """The work stops here on purpose (a budget is spent, files wait for results); nothing is lost."""
 
 
 def disk_full(error: BaseException) -> bool:

@@ -7,22 +7,25 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from sifthinker.datagen.asking import Asking
 from sifthinker.datagen.build import build, build_scenes
 from sifthinker.datagen.outcome import REASONS
 from sifthinker.depth import DepthMap, write_depth
-from sifthinker.errors import EndpointError, InputError
+from sifthinker.errors import InputError, Paused
 from sifthinker.prompt import prompt_hash
 from sifthinker.records import read_jsonl, read_manifest, read_rows, read_samples
 from sifthinker.rewards import REWARDS
-from tests.openai_server import Failure, serve
+from tests.openai_server import completion, serve
 
 from .photos import jsonl, own_rows, photo
+from .test_teacher import reply_to
 
 
 def check(out):
@@ -43,13 +46,20 @@ def check(out):
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 300
     assert "SIF data set" in (out / "README.md").read_text()
-    extra = {p.name for p in out.iterdir()} - {"manifest.json", "rejects.jsonl", "README.md", "contact_sheet.png"}
+    extra = {p.name for p in out.iterdir()} - {
+        "manifest.json",
+        "rejects.jsonl",
+        "README.md",
+        "contact_sheet.png",
+        "replies",
+        "batch",
+    }
     assert extra == {s["file"] for s in manifest["shards"]}
     return manifest
 
 
 def content(out):
-    return {p.name: p.read_bytes() for p in sorted(out.iterdir())}
+    return {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.is_file()}
 
 
 def test_a_small_build(tmp_path):
@@ -242,45 +252,72 @@ def test_depth_from_an_estimator_is_asked_once_a_photo(tmp_path, monkeypatch):
 # --- the teacher in the pipeline -----------------------------------------------------------------------------------
 
 
-def teacher_reply(body):
-    count = sum(block["type"] == "image_url" for m in body["messages"] if m["role"] == "user" for block in m["content"])
-    answer = body["messages"][1]["content"][-1]["text"].rpartition("The right answer is: ")[2].partition("\n")[0]
-    return json.dumps({"texts": [f"I look at part {i}." for i in range(count)], "answer": answer})
+def test_the_same_bytes_with_any_concurrency_also_after_a_stop(tmp_path):
+    rows, out = own_rows(tmp_path, 12), tmp_path / "out"
 
+    def answer(body):
+        return completion(reply_to(body)) | {"usage": {"prompt_tokens": 1000, "completion_tokens": 100}}
 
-def test_words_from_a_server_and_going_on_after_it_went_down(tmp_path, monkeypatch):
-    monkeypatch.setattr("sifthinker.datagen.teacher.Teacher.batch", 2)
-    rows, out = own_rows(tmp_path, 6), tmp_path / "out"
-    state = {"down": False}
-
-    def handler(body):
-        return Failure(500, "gone") if state["down"] else teacher_reply(body)
-
-    with serve(handler) as server:
+    with serve(answer) as server:
         name = f"test-model@{server.url}"
-        build(f"jsonl:{rows}", tmp_path / "whole", annotator=name, rows_per_shard=2)
-        server.requests.clear()
-        port = server.url
-
-        import sifthinker.datagen.teacher as teacher
-
-        real = teacher.Teacher._attempt
-
-        def interrupted(self, *arguments):
-            if len(server.requests) >= 4:
-                raise EndpointError(f"cannot reach {port}")
-            return real(self, *arguments)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(teacher.Teacher, "_attempt", interrupted)
-            with pytest.raises(EndpointError):
-                build(f"jsonl:{rows}", out, annotator=name, rows_per_shard=2)
-        assert len(server.requests) == 4
-        build(f"jsonl:{rows}", out, annotator=name, rows_per_shard=2, resume=True)
-        assert len(server.requests) == 6
-        assert content(out) == content(tmp_path / "whole")
+        for folder, concurrency in (("a", 1), ("b", 16)):
+            build(f"jsonl:{rows}", tmp_path / folder, annotator=name, asking=Asking(concurrency), rows_per_shard=5)
+        assert content(tmp_path / "a") == content(tmp_path / "b")
+        assert server.count == 24
+        with pytest.raises(Paused):
+            build(f"jsonl:{rows}", out, annotator=name, asking=Asking(4, budget_tokens=10_000), rows_per_shard=5)
+        assert 24 < server.count < 36
+        build(f"jsonl:{rows}", out, annotator=name, asking=Asking(9), rows_per_shard=5, resume=True)
+        assert server.count == 36
+        assert content(out) == content(tmp_path / "a")
+        again = build(f"jsonl:{rows}", tmp_path / "c", annotator=name, asking=Asking(replies=out), rows_per_shard=5)
+        assert server.count == 36, "from the kept replies"
+        assert content(tmp_path / "c") == content(out)
     assert {row["annotator"] for row in read_rows(out)} == {name}
-    assert check(out)["kept"] == 6
+    assert check(out)["kept"] == again["kept"] == 12
+
+
+ASKING = """
+import sys
+from pathlib import Path
+from sifthinker.datagen.asking import Asking
+from sifthinker.datagen.asking import Asking
+from sifthinker.datagen.build import build
+
+build(sys.argv[1], Path(sys.argv[2]), annotator=sys.argv[3], asking=Asking(4), resume=True, rows_per_shard=5)
+"""
+
+
+def test_a_kill_repeats_at_most_the_requests_under_way(tmp_path):
+    rows, out = own_rows(tmp_path, 40), tmp_path / "out"
+    with serve(reply_to, latency_s=0.05) as server:
+        name = f"test-model@{server.url}"
+        command = [sys.executable, "-c", ASKING, f"jsonl:{rows}", str(out), name]
+        for stop in (6, 20):
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            while server.count < stop and process.poll() is None:
+                time.sleep(0.005)
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+        build(f"jsonl:{rows}", out, annotator=name, asking=Asking(4), resume=True, rows_per_shard=5)
+        assert 40 <= server.count <= 40 + 2 * 4
+        count = server.count
+        build(f"jsonl:{rows}", tmp_path / "whole", annotator=name, asking=Asking(replies=out), rows_per_shard=5)
+        assert server.count == count
+    assert content(out) == content(tmp_path / "whole")
+    assert check(out)["kept"] == 40
+
+
+def test_rows_say_which_annotator_wrote_them(tmp_path):
+    rows = own_rows(tmp_path, 16)
+    with serve(reply_to) as server:
+        name = f"test-model@{server.url}"
+        manifest = build(f"jsonl:{rows}", tmp_path / "out", annotator=f"template:0.5,{name}:0.5")
+        wrote = Counter(row["annotator"] for row in read_rows(tmp_path / "out"))
+        assert wrote == {"template-1": 16 - server.count, name: server.count}
+        assert 4 <= server.count <= 12
+    assert manifest["annotator"] == f"template-1:0.5,{name}:0.5"
+    assert "template-1:0.5" in (tmp_path / "out" / "README.md").read_text()
 
 
 # --- scenes and real data ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The words of a chain: from templates, which need no network, or from a teacher model (`teacher`).
+"""The words of a chain: from templates, which need no network, from a teacher model (`teacher`), or from several.
 
 An annotator only writes texts for areas that are given. Boxes, depths and the answer are the pipeline's, so no
 annotator can change them.
@@ -6,18 +6,27 @@ annotator can change them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from math import isclose
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ..errors import InputError
 from ..sample import Sample
 from ..trace import Step, Trace
+from .asking import Asking
+from .batch import Batch, Pending
 from .expand import Role, Stage
 from .outcome import Reject
 from .seeds import row_rng
+from .stream import in_order
+
+if TYPE_CHECKING:
+    from .teacher import Teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +42,122 @@ class Job:
         return Trace(tuple(steps), self.sample.answer)
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text a stage, and the name of who wrote them."""
+
+    texts: tuple[str, ...]
+    by: str
+
+
+Item = Job | Reject
+"""What comes from a row; a reject only passes through, so that the order is kept."""
+
+Answer = Words | Reject | Pending
+
+
 class Annotator(Protocol):
-    """name: what rows record. batch: how many jobs it likes at a time."""
+    """name: what the manifest records."""
 
     name: str
-    batch: int
 
-    def annotate(self, jobs: Sequence[Job]) -> list[tuple[str, ...] | Reject]:
-        """One text a stage for every job, or the reason why there is none; same order, same length."""
+    def annotate(self, items: Iterable[Item]) -> Iterator[tuple[Item, Words | Reject]]:
+        """Every item, in order, with its words or with the reason why there are none."""
         ...
 
 
-def open_annotator(name: str, seed: int, journal: Path) -> Annotator:
-    """`template`, or `MODEL@URL` of an OpenAI-compatible server.
+def open_annotator(
+    name: str | Mapping[str, float],
+    seed: int,
+    out: Path,
+    asking: Asking = Asking(),  # noqa: B008 - frozen
+) -> Annotator:
+    """`template`, `MODEL@URL` of an OpenAI-compatible server, `batch:MODEL`, or several with their shares:
+    `template:0.5,MODEL@URL:0.5`, or a mapping from name to share.
 
-    journal: where a teacher's replies are kept until the data set is finished.
-    Raises `InputError` for other names, `EndpointError` when the server cannot be reached.
+    out: the data set folder, in which replies are kept.
+    Raises `InputError` for other names and shares, `EndpointError` when a server cannot be reached.
     """
-    if name == "template":
-        return TemplateAnnotator(seed)
-    from .teacher import open_teacher
+    shares = _shares(name) if isinstance(name, Mapping) or "," in name else {name: 1.0}
+    if sum(part.startswith("batch:") for part in shares) > 1:
+        raise InputError(f"annotator {name!r}: expected one batch:MODEL at most")
+    parts: dict[str, TemplateAnnotator | Teacher] = {}
+    account = None
+    for part in shares:
+        if part == "template":
+            parts[part] = TemplateAnnotator(seed)
+            continue
+        from .teacher import open_account, open_teacher
 
-    return open_teacher(name, seed, journal)
+        account = account or open_account(out, asking)
+        parts[part] = open_teacher(part, seed, out, asking, account)
+    return Mixture(parts, shares, seed) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def settled(results: Iterable[tuple[Item, Answer]]) -> Iterator[tuple[Item, Words | Reject]]:
+    """The results before the first that waits for batch files; from there on, requests are only written.
+
+    Raises `Paused` at the end if there was one.
+    """
+    batch: Batch | None = None
+    for item, answer in results:
+        if isinstance(answer, Pending):
+            batch = answer.batch
+            batch.add(answer)
+        elif batch is None:
+            yield item, answer
+    if batch is not None:
+        raise batch.pause()
+
+
+# --- several annotators --------------------------------------------------------------------------------------------
+
+
+def _shares(name: str | Mapping[str, float]) -> dict[str, float]:
+    """Shares by name.
+
+    >>> _shares("template:0.25,m@http://localhost:8000/v1:0.75")
+    {'template': 0.25, 'm@http://localhost:8000/v1': 0.75}
+    """
+    form = "expected NAME:SHARE,NAME:SHARE with shares that add up to 1, as in template:0.5,MODEL@URL:0.5"
+    try:
+        pairs = name.items() if isinstance(name, Mapping) else [p.strip().rsplit(":", 1) for p in name.split(",")]
+        shares = {str(part): float(share) for part, share in pairs}
+    except (ValueError, TypeError) as error:
+        raise InputError(f"annotator {name!r}: {form}") from error
+    if len(shares) != len(list(pairs)) or min(shares.values()) <= 0 or not isclose(sum(shares.values()), 1):
+        raise InputError(f"annotator {name!r}: {form}")
+    return shares
+
+
+class Mixture:
+    """Each sample's annotator is drawn by its id, so that neither order nor concurrency matters."""
+
+    def __init__(
+        self, parts: Mapping[str, TemplateAnnotator | Teacher], shares: Mapping[str, float], seed: int
+    ) -> None:  # fmt: skip
+        self.parts, self.shares, self.seed = parts, shares, seed
+        self.name = ",".join(f"{parts[name].name}:{share:g}" for name, share in shares.items())
+
+    def annotate(self, items: Iterable[Item]) -> Iterator[tuple[Item, Words | Reject]]:
+        window = max(getattr(part, "window", 1) for part in self.parts.values())
+        yield from settled(in_order(items, self._session, window))
+
+    def drawn(self, id_: str) -> str:
+        """Who writes for the sample with this id."""
+        names = sorted(self.shares)
+        rng = row_rng(self.seed, f"annotator {id_}")
+        return names[int(rng.choice(len(names), p=[self.shares[name] for name in names]))]
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
+        async with AsyncExitStack() as stack:
+            write = {name: await stack.enter_async_context(part.session()) for name, part in self.parts.items()}
+
+            async def work(item: Item) -> Answer:
+                return item if isinstance(item, Reject) else await write[self.drawn(item.sample.id)](item)
+
+            yield work
 
 
 # --- templates -----------------------------------------------------------------------------------------------------
@@ -88,17 +191,26 @@ class TemplateAnnotator:
     """Plain sentences about what is known: labels, depths, answer. The same seed gives the same words."""
 
     name = "template-1"
-    batch = 1
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def annotate(self, jobs: Sequence[Job]) -> list[tuple[str, ...] | Reject]:
-        return [self._texts(job) for job in jobs]
+    def annotate(self, items: Iterable[Item]) -> Iterator[tuple[Item, Words | Reject]]:
+        for item in items:
+            yield item, item if isinstance(item, Reject) else self.words(item)
 
-    def _texts(self, job: Job) -> tuple[str, ...]:
+    def words(self, job: Job) -> Words:
         rng = row_rng(self.seed, f"words {job.sample.id}")
-        return tuple(_say(stage, job.sample, rng) for stage in job.stages)
+        return Words(tuple(_say(stage, job.sample, rng) for stage in job.stages), self.name)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
+        """As a teacher's, for mixtures."""
+
+        async def write(item: Item) -> Answer:
+            return item if isinstance(item, Reject) else self.words(item)
+
+        yield write
 
 
 def _say(stage: Stage, sample: Sample, rng: np.random.Generator) -> str:

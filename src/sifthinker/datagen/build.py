@@ -4,6 +4,7 @@
     OUT/rejects.jsonl            id, reason and detail of every row that was read and not kept
     OUT/manifest.json            counts, seed, prompt hash, versions, configuration, digests of the shards
     OUT/README.md                the card          OUT/contact_sheet.png   rows to look at
+    OUT/replies/                 what teachers replied, if there were any (`replies`)
 
 While a build runs, `.state.json` says how far the finished shards reach. A killed build goes on from there with
 `resume=True` and ends with the same bytes as one that was never killed.
@@ -15,13 +16,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from ..depth import DepthMap
 from ..errors import InputError
 from ..geometry import Size
 from ..prompt import prompt_hash
@@ -37,7 +39,8 @@ from ..records import (
     to_row,
 )
 from ..sample import Sample
-from .annotate import Annotator, Job, open_annotator
+from .annotate import Annotator, Job, Words, open_annotator
+from .asking import Asking
 from .depths import AddDepth, as_stored, depth_adder
 from .expand import expand
 from .files import RowError
@@ -49,7 +52,6 @@ from .sources import open_source
 from .sources.options import Options
 
 STATE = ".state.json"
-JOURNAL = ".words.jsonl"
 REJECTS = "rejects.jsonl"
 ROWS_PER_SHARD = 256
 VERSIONED = ("sifthinker", "numpy", "pillow", "pyarrow")
@@ -64,20 +66,23 @@ def build(
     images: Path | None = None,
     depth: str = "source",
     depth_encoding: str | None = None,
-    annotator: str = "template",
+    annotator: str | Mapping[str, float] = "template",
     limit: int | None = None,
     seed: int = 0,
     resume: bool = False,
     rows_per_shard: int = ROWS_PER_SHARD,
+    asking: Asking = Asking(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Make a SIF data set from annotated photos; returns the manifest.
 
     source: KIND:PATH (`sources.SOURCES`). images: folder of the photos, None: beside the annotation file.
     depth: `source`, `none`, a folder of depth files (read by `depth_encoding` or their sidecars), or a depth model.
-    annotator: `template`, or MODEL@URL. limit: read at most so many rows. resume: go on with an interrupted build.
+    annotator, asking: see `annotate.open_annotator`. limit: read at most so many rows. resume: go on with an
+    interrupted build.
 
     Raises `InputError` for unknown names, missing files, a folder that is not empty, and a full disk; `EndpointError`
-    when the annotator's server is gone. A bad row never raises: it is counted with its reason.
+    when the annotator's server is gone; `Paused` when its budget is spent or its results are waited for. A bad row
+    never raises: it is counted with its reason.
     """
     out = Path(out)
     if limit is not None and limit < 1:
@@ -89,10 +94,12 @@ def build(
         "annotator": annotator,
         "limit": limit,
     }
+    if annotator != "template":
+        config |= {"repairs": asking.repairs, "language": asking.language}
     run = Run(source, source.partition(":")[0], seed, config, rows_per_shard=rows_per_shard)
     rows = open_source(source, Options(images, seed, depth_encoding))
     add_depth = depth_adder(depth, depth_encoding)
-    writer = open_annotator(annotator, seed, out / JOURNAL)
+    writer = open_annotator(annotator, seed, out, asking)
     run.annotator = writer.name
 
     def outcomes(start: int) -> Iterator[Kept | Reject]:
@@ -175,20 +182,16 @@ def _outcomes(
     rows: Iterable[Sample | Reject], start: int, add_depth: AddDepth, annotator: Annotator, seed: int
 ) -> Iterator[Kept | Reject]:
     """What becomes of each row, in order. Rows before `start` are only looked at for duplicates."""
+    for item, words in annotator.annotate(_items(rows, start, add_depth, seed)):
+        yield words if isinstance(words, Reject) else _finish(item, words)
+
+
+def _items(rows: Iterable[Sample | Reject], start: int, add_depth: AddDepth, seed: int) -> Iterator[Job | Reject]:
     seen = Seen()
-    waiting: list[Job | Reject] = []
-    jobs = 0
     for number, row in enumerate(rows):
         duplicate = seen.duplicate(row) if isinstance(row, Sample) else None
-        if number < start:
-            continue
-        prepared = duplicate or (_prepare(row, add_depth, seed) if isinstance(row, Sample) else row)
-        waiting.append(prepared)
-        jobs += isinstance(prepared, Job)
-        if jobs == annotator.batch:
-            yield from _finish(waiting, annotator)
-            waiting, jobs = [], 0
-    yield from _finish(waiting, annotator)
+        if number >= start:
+            yield duplicate or (_prepare(row, add_depth, seed) if isinstance(row, Sample) else row)
 
 
 def _prepare(sample: Sample, add_depth: AddDepth, seed: int) -> Job | Reject:
@@ -204,21 +207,19 @@ def _prepare(sample: Sample, add_depth: AddDepth, seed: int) -> Job | Reject:
         return Reject(sample.id, error.reason, error.detail)
     if reject := screen(sample, size):
         return reject
-    stages = expand(sample.boxes, sample.depth_map(), row_rng(seed, f"chain {sample.id}"))
+    depth = sample.depth_map()
+    stages = expand(sample.boxes, depth, row_rng(seed, f"chain {sample.id}"))
+    if depth is not None:
+        # Without the sums that depths of boxes are read from: many jobs wait for words at the same time.
+        sample = replace(sample, depth=DepthMap(depth.values, depth.valid, depth.metric))
     return Job(sample, tuple(stages))
 
 
-def _finish(waiting: Sequence[Job | Reject], annotator: Annotator) -> Iterator[Kept | Reject]:
-    """Annotate the jobs among `waiting` together; outcomes in the order of `waiting`."""
-    jobs = [w for w in waiting if isinstance(w, Job)]
-    texts = iter(annotator.annotate(jobs) if jobs else [])
-    for item in waiting:
-        words = item if isinstance(item, Reject) else next(texts)
-        if isinstance(words, Reject) or isinstance(item, Reject):
-            yield words if isinstance(words, Reject) else item  # type: ignore[misc]
-            continue
-        trace = item.trace(words)
-        yield gold_earns_all(item.sample, trace) or Kept(item.sample, trace)
+def _finish(item: Job | Reject, words: Words) -> Kept | Reject:
+    if isinstance(item, Reject):
+        return item
+    trace = item.trace(words.texts)
+    return gold_earns_all(item.sample, trace) or Kept(item.sample, trace, words.by)
 
 
 # --- from outcomes to a folder -------------------------------------------------------------------------------------
@@ -277,7 +278,7 @@ def write_dataset(
                 state.kept += 1
                 state.with_depth += outcome.sample.depth is not None
                 state.tasks[str(outcome.sample.meta.get("task", ""))] += 1
-                if shards.add(to_row(outcome.sample, outcome.trace, run.kind, run.annotator)):
+                if shards.add(to_row(outcome.sample, outcome.trace, run.kind, outcome.annotator or run.annotator)):
                     state.shards, state.reject_bytes = shards.shards, rejects.position
                     _save(out, run, state)
             bar.set_postfix({"kept": state.kept, **state.rejects_by_reason}, refresh=False)
@@ -357,8 +358,7 @@ def _end(out: Path, run: Run, state: _State) -> dict[str, Any]:
 
 
 def _clean(out: Path) -> None:
-    for name in (STATE, JOURNAL):
-        (out / name).unlink(missing_ok=True)
+    (out / STATE).unlink(missing_ok=True)
 
 
 def _versions() -> dict[str, str]:

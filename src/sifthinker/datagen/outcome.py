@@ -24,10 +24,11 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A sample with its gold trace (None where the set is only asked)."""
+    """A sample with its gold trace (None where the set is only asked), and who wrote its words, if that is known."""
 
     sample: Sample
     trace: Trace | None
+    annotator: str = ""
 
 
 REASONS: dict[str, str] = {

@@ -1,132 +1,230 @@
 """A teacher model writes the words: it is shown every area in green on the photo, with the depths and the gold answer.
 
-It replies with a list of texts, one an area, and with its answer. A reply that is a whole trace is taken too if its
-boxes are the given ones. What fails the checks is asked for again with the fault named, `TRIES` times in all.
+It replies with a list of texts, one an area, and with its answer. What fails the checks (`reading`) is shown to it
+again with its fault; if that does not help either, the row is rejected. Replies are kept (`replies`), and what was
+asked before is not asked again. The server is `engines.server`'s business, batch files are `batch`'s.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from ..draw import draw_boxes
-from ..engines import Engine, Reply, Request, open_engine
-from ..errors import EndpointError, InputError
-from ..grading import grade_answer
-from ..prompt import Message, budget_size
-from ..records import JsonlWriter, read_jsonl
-from ..sample import Sample
-from ..trace import format_area, parse_trace
-from .annotate import Job
+from ..engines.engine import Reply, Request, family_from_name
+from ..engines.server import Ask, ServerEngine, about_tokens, data_url, wire
+from ..errors import EndpointError, InputError, SifError
+from ..prompt import DEFAULT_MAX_PIXELS, Message, budget_size
+from ..trace import format_area
+from .annotate import Answer, Item, Job, Words, settled
+from .asking import Asking
+from .batch import FOLDER as BATCH
+from .batch import Batch, Pending
+from .budget import Budget
 from .expand import Stage
 from .outcome import Reject
+from .reading import BadReply, read_reply
+from .replies import FOLDER as REPLIES
+from .replies import Replies
 from .seeds import row_rng
+from .stream import in_order
 
-TRIES = 3
-BATCH = 32
 MAX_TOKENS = 1200
 TEMPERATURE = 0.7
-MAX_TEXT = 600
-"""Characters of one text at most; a trace is a chain of short looks, not an essay."""
+JPEG_QUALITY = 90
+WINDOW = 4
+"""Samples under way for each request at the server: so many others pass a slow one before they wait for it."""
+GIVE_UP = 20
+"""Failures in a row after which it is the server, not the rows."""
+STOP = {
+    401: "set SIFTHINKER_API_KEY or OPENAI_API_KEY to a valid key",
+    402: "see to the account's credit",
+    403: "see what this key may do",
+    404: "check the model's name and the address",
+    429: "ask more slowly (--concurrency, --rpm, --tpm), or see to the account's credit",
+}
+"""Statuses after which no other request would succeed either, and what to do."""
 
 SYSTEM = (
     "You write training data. You will see one photo several times, each time with a part of it marked by green boxes: "
     "the parts that a person would look at, one after the other, to answer a question. For every part write what that "
     "person thinks while looking at it: what it shows, and why to look at the next part. Think forward: do not give "
     "the answer away before the last part, and do not mention boxes, colors of boxes, numbers of parts or these "
-    "instructions. Parts that do not help are looked at too: say that they do not help, and look elsewhere."
+    "instructions. Parts that do not help are looked at too: say that they do not help, and look elsewhere. Use no "
+    "depths or coordinates but those given. Write in {language}.\n"
+    'Reply with JSON only: {{"texts": [one string a part, each of one or two sentences], "answer": the right answer}}.'
 )
-FORM = (
-    'Reply with JSON only: {{"texts": [{count} strings, one a part, of one or two sentences], "answer": the answer}}. '
-    "The right answer is: {answer}"
-)
-
-_FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
-_TAG = re.compile(r"</?(?:think|area|text|answer)>")
-
-
-class BadReply(ValueError):
-    """Why a teacher's reply cannot be used."""
+FORM = "Number of parts: {count}. The right answer is: {answer}"
+AGAIN = "This reply could not be used: {fault}. Write the whole reply again, with this put right."
+SCHEMA = {
+    "type": "object",
+    "properties": {"texts": {"type": "array", "items": {"type": "string"}}, "answer": {"type": "string"}},
+    "required": ["texts", "answer"],
+    "additionalProperties": False,
+}
+"""The same for every request, as the instructions are: servers keep what requests have in common at their beginning."""
 
 
-def open_teacher(name: str, seed: int, journal: Path) -> Teacher:
-    """A teacher behind `MODEL@URL`. Raises `InputError` for other names, `EndpointError` for a server that is down."""
+def open_teacher(name: str, seed: int, out: Path, asking: Asking, account: Account) -> Teacher:
+    """A teacher behind `MODEL@URL`, or `batch:MODEL` for batch files in the data set folder `out`.
+
+    account: where replies are kept and costs are counted, shared by the teachers of a data set.
+
+    Raises `InputError` for other names and for settings that contradict each other, `EndpointError` for a server that
+    is down.
+    """
+    if name.startswith("batch:") and name != "batch:":
+        return Teacher(None, name, seed, out, asking, account)
     if not re.fullmatch(r".+@https?://\S+", name):
-        raise InputError(f"annotator {name!r}: expected template, or MODEL@URL of an OpenAI-compatible server")
-    return Teacher(open_engine(f"server:{name}"), name, seed, journal)
+        raise InputError(
+            f"annotator {name!r}: expected template, MODEL@URL of an OpenAI-compatible server, batch:MODEL, or "
+            "several of them with their shares, as in template:0.5,MODEL@URL:0.5"
+        )
+    engine = ServerEngine(
+        name, concurrency=asking.concurrency, rpm=asking.rpm, tpm=asking.tpm, timeout_s=asking.timeout_s,
+        retries=asking.retries, pause_s=asking.pause_s,
+    )  # fmt: skip
+    return Teacher(engine, name, seed, out, asking, account)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the teachers of a data set have in common: the replies that are kept, and what may be spent."""
+
+    replies: Replies
+    budget: Budget
+
+
+def open_account(out: Path, asking: Asking) -> Account:
+    """The account of the data set in `out`. Raises `InputError` for settings that contradict each other."""
+    replies = Replies(out / REPLIES, *([asking.replies] if asking.replies else []))
+    limits = (asking.budget_tokens, asking.budget, asking.price_in, asking.price_out)
+    return Account(replies, Budget(*limits, replies.spent))
 
 
 class Teacher:
-    """Buys words from an engine; whatever was bought is written to a journal and not bought again after a crash."""
+    """Buys words from a server, or through batch files (no engine); whatever was bought is kept."""
 
-    batch = BATCH
+    def __init__(
+        self, engine: ServerEngine | None, name: str, seed: int, out: Path, asking: Asking, account: Account
+    ) -> None:  # fmt: skip
+        self.engine, self.name, self.seed, self.asking = engine, name, seed, asking
+        self.model = engine.model if engine else name.removeprefix("batch:")
+        self.grid = family_from_name(self.model).grid
+        self.window = WINDOW * asking.concurrency
+        self._replies, self._budget = account.replies, account.budget
+        self._batch = Batch(out / BATCH, self.model)
+        self._stopped: SifError | None = None
+        self._answered, self._failed = False, 0
 
-    def __init__(self, engine: Engine, name: str, seed: int, journal: Path) -> None:
-        self.engine, self.name, self.seed, self.journal = engine, name, seed, journal
-        self._ever_answered = False
-        self._done: dict[str, tuple[str, ...]] | None = None
+    def annotate(self, items: Iterable[Item]) -> Iterator[tuple[Item, Words | Reject]]:
+        """Texts for every job, in order.
 
-    def annotate(self, jobs: Sequence[Job]) -> list[tuple[str, ...] | Reject]:
-        """Texts for every job. Raises `EndpointError` when the server is gone; what was bought is kept."""
-        if self._done is None:
-            self._done = _bought(self.journal)
-        results: dict[int, tuple[str, ...] | Reject] = {}
-        for number, job in enumerate(jobs):
-            if texts := self._done.get(_digest(job)):
-                results[number] = texts
-        faults: dict[int, str] = {n: "" for n in range(len(jobs)) if n not in results}
-        for attempt in range(TRIES):
-            if not faults:
-                break
-            faults = self._attempt(jobs, faults, attempt, results)
-        return [results[n] for n in range(len(jobs))]
+        Raises `EndpointError` when the server is gone or refuses what is asked, `Paused` when the budget is spent or
+        results are waited for; what was bought is kept in any case.
+        """
+        yield from settled(in_order(items, self.session, self.window))
 
-    def _attempt(
-        self, jobs: Sequence[Job], faults: dict[int, str], attempt: int, results: dict[int, tuple[str, ...] | Reject]
-    ) -> dict[int, str]:
-        """Ask once for every job in `faults`; fills `results` and returns what is still wrong."""
-        numbers = list(faults)
-        replies = self.engine.generate([self._request(jobs[n], faults[n], attempt) for n in numbers])
-        if all(reply.text is None for reply in replies):
-            self._all_failed(replies)
-        self._ever_answered |= any(reply.text is not None for reply in replies)
-        left: dict[int, str] = {}
-        with JsonlWriter(self.journal) as journal:
-            for number, reply in zip(numbers, replies, strict=True):
-                job = jobs[number]
-                if reply.text is None:
-                    left[number] = ""
-                    results[number] = Reject(job.sample.id, "annotator_failed", f"{TRIES} tries: {reply.error}")
-                    continue
-                try:
-                    if reply.finish_reason == "length":
-                        raise BadReply(f"the reply was cut off after {MAX_TOKENS} tokens")
-                    texts = read_reply(reply.text, job)
-                except BadReply as error:
-                    left[number] = str(error)
-                    results[number] = Reject(job.sample.id, "annotator_invalid", f"{TRIES} tries: {error}")
-                else:
-                    results[number] = texts
-                    journal.write({"job": _digest(job), "texts": texts})
-        return left
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
+        """For as long as the block lasts, the function that gets the words for one job."""
+        # Some more than there are places at the server: the next ones are drawn and encoded meanwhile.
+        ahead = asyncio.Semaphore(self.asking.concurrency * 5 // 4 + 4)
+        if self.engine is None:
+            self._batch.read(self._replies)
+            yield lambda item: self._write(None, ahead, item)
+            return
+        async with self.engine.asking() as ask:
+            yield lambda item: self._write(ask, ahead, item)
+        if self._failed and not self._answered:
+            raise EndpointError(f"{self.name}: every request failed; the last: {self._last_error}")
 
-    def _all_failed(self, replies: Sequence[Reply]) -> None:
-        """Tell a server that is gone, or never answers, from rows that it cannot answer."""
-        if self.name.rpartition("@")[2].startswith("http"):
-            open_engine(f"server:{self.name}")
-        if not self._ever_answered:
-            raise EndpointError(f"{self.name}: every request failed; the first: {replies[0].error}")
+    async def _write(self, ask: Ask | None, ahead: asyncio.Semaphore, item: Item) -> Answer:
+        if isinstance(item, Reject):
+            return item
+        async with ahead:
+            if self._stopped:
+                raise self._stopped
+            try:
+                return await self._converse(ask, item)
+            except SifError as error:
+                self._stopped = error
+                raise
 
-    def _request(self, job: Job, fault: str, attempt: int) -> Request:
-        seed = int(row_rng(self.seed, f"teacher {attempt} {job.sample.id}").integers(2**31))
-        pictures = frames(job, self.engine.max_pixels, self.engine.grid)
-        return Request(job.sample.id, messages(job, fault), pictures, MAX_TOKENS, TEMPERATURE, seed)
+    async def _converse(self, ask: Ask | None, job: Job) -> Answer:
+        """Ask, read, and ask again with the fault."""
+        chat, fault = messages(job, self.asking.language), ""
+        photo = await asyncio.to_thread(_photo_digest, job)
+        pictures: list[str] = []
+        for turn in range(1 + self.asking.repairs):
+            seed = int(row_rng(self.seed, f"teacher {turn} {job.sample.id}").integers(2**31))
+            key = _key(self.model, self.grid, job, photo, chat, seed)
+            reply = self._replies.find(key)
+            if reply is None:
+                pictures = pictures or await asyncio.to_thread(_pictures, job, self.grid)
+                request = Request(
+                    job.sample.id, _filled(chat, pictures), (), MAX_TOKENS, TEMPERATURE, seed, schema=SCHEMA
+                )
+                if ask is None:
+                    return self._pending(key, request)
+                reply = await self._ask(ask, key, request)
+            if reply.text is None:
+                return Reject(job.sample.id, "annotator_failed", reply.error or "")
+            try:
+                if reply.finish_reason == "length":
+                    raise BadReply(f"the reply was cut off after {MAX_TOKENS} tokens")
+                return Words(read_reply(reply.text, job, self.asking.language), self.name)
+            except BadReply as error:
+                fault = str(error)
+            chat = [
+                *chat,
+                {"role": "assistant", "content": reply.text},
+                {"role": "user", "content": AGAIN.format(fault=fault)},
+            ]
+        return Reject(job.sample.id, "annotator_invalid", f"{1 + self.asking.repairs} replies; the last: {fault}")
+
+    def _pending(self, key: str, request: Request) -> Pending | Reject:
+        if self._batch.failed[key] > self.asking.repairs:
+            return Reject(request.id, "annotator_failed", self._batch.errors[key])
+        return Pending(key, wire(self.model, request), self._batch)
+
+    async def _ask(self, ask: Ask, key: str, request: Request) -> Reply:
+        """One request to the server, within the budget; the reply is kept."""
+        prompt = about_tokens(request) - MAX_TOKENS
+        async with self._budget.room_for(prompt, MAX_TOKENS) as learn:
+            reply = await ask(request)
+            if reply.text is None:
+                await self._check(reply)
+                return reply
+            self._answered, self._failed = True, 0
+            used = reply.usage or {"prompt_tokens": prompt, "completion_tokens": len(reply.text) // 3}
+            learn(used["prompt_tokens"])
+            reply = replace(reply, usage=used)
+            self._replies.add(key, reply, self.model)
+        return reply
+
+    async def _check(self, reply: Reply) -> None:
+        """Tell a server that is gone, or refuses everything, from rows that it cannot answer."""
+        self._failed += 1
+        self._last_error = f"{reply.error}; what was bought is kept, go on with --resume"
+        if advice := STOP.get(reply.status or 0):
+            raise EndpointError(f"{self.name}: {reply.error}; {advice}; what was bought is kept, go on with --resume")
+        if reply.status is None and self.engine is not None:
+            await self.engine.reach()
+        if self._failed >= GIVE_UP:
+            raise EndpointError(f"{self.name}: {self._failed} requests in a row failed; the last: {self._last_error}")
+
+
+# --- what is asked -------------------------------------------------------------------------------------------------
 
 
 def frames(job: Job, max_pixels: int, grid: int) -> tuple[Image.Image, ...]:
@@ -137,8 +235,13 @@ def frames(job: Job, max_pixels: int, grid: int) -> tuple[Image.Image, ...]:
     return tuple(draw_boxes(photo, stage.area.boxes, min_side=0) for stage in job.stages)
 
 
-def messages(job: Job, fault: str = "") -> list[Message]:
-    """The chat for a job. fault: what was wrong with the reply before."""
+def _pictures(job: Job, grid: int) -> list[str]:
+    """The frames as they are sent."""
+    return [data_url(frame, JPEG_QUALITY) for frame in frames(job, DEFAULT_MAX_PIXELS, grid)]
+
+
+def messages(job: Job, language: str = "English") -> list[Message]:
+    """The chat for a job: what is the same for all jobs first, pictures as blocks `{"type": "image"}`."""
     sample = job.sample
     question = sample.question
     if sample.choices:
@@ -146,11 +249,8 @@ def messages(job: Job, fault: str = "") -> list[Message]:
     content: list[dict[str, Any]] = [{"type": "text", "text": f"Question: {question}\n"}]
     for number, stage in enumerate(job.stages, 1):
         content += [{"type": "text", "text": f"Part {number} ({_about(stage)}): "}, {"type": "image"}]
-    form = FORM.format(count=len(job.stages), answer=sample.answer)
-    if fault:
-        form += f"\nYour last reply could not be used: {fault}."
-    content.append({"type": "text", "text": f"\n{form}"})
-    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": content}]
+    content.append({"type": "text", "text": "\n" + FORM.format(count=len(job.stages), answer=sample.answer)})
+    return [{"role": "system", "content": SYSTEM.format(language=language)}, {"role": "user", "content": content}]
 
 
 ROLES = {
@@ -167,73 +267,24 @@ def _about(stage: Stage) -> str:
     return f"{ROLES[stage.role]}{distance}"
 
 
-def _bought(journal: Path) -> dict[str, tuple[str, ...]]:
-    """What an interrupted build has bought; a line that was torn by a crash is dropped."""
-    if not journal.exists():
-        return {}
-    with JsonlWriter(journal):
-        pass
-    return {entry["job"]: tuple(entry["texts"]) for _, entry in read_jsonl(journal)}
+def _filled(chat: Sequence[Message], pictures: Sequence[str]) -> list[Message]:
+    """The chat with its pictures, which are all in the second message."""
+    urls = iter(pictures)
+    content = [
+        {"type": "image_url", "image_url": {"url": next(urls)}} if block["type"] == "image" else block
+        for block in chat[1]["content"]
+    ]
+    return [chat[0], {"role": "user", "content": content}, *chat[2:]]
 
 
-def _digest(job: Job) -> str:
-    """Names what is bought: sample, question, areas, answer and the wording of the request."""
-    parts = [job.sample.id, job.sample.answer, SYSTEM, json.dumps(messages(job))]
-    parts += [format_area(stage.area) for stage in job.stages]
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+def _photo_digest(job: Job) -> str:
+    image = job.sample.image
+    data = Path(image).read_bytes() if isinstance(image, (str, Path)) else job.sample.photo().tobytes()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-# --- reading replies -----------------------------------------------------------------------------------------------
-
-
-def read_reply(reply: str, job: Job) -> tuple[str, ...]:
-    """The texts in a teacher's reply, checked against the given areas and the gold answer.
-
-    Repaired: code fences, words around the JSON, thoughts before it. Raises `BadReply` for everything else that is
-    wrong: no JSON, another number of texts, empty or overlong texts, tags in them, other boxes, another answer.
-    """
-    texts, answer = _from_trace(reply, job) if "<area>" in reply else _from_json(reply)
-    if len(texts) != len(job.stages):
-        raise BadReply(f"{len(texts)} texts for {len(job.stages)} parts")
-    for number, text in enumerate(texts, 1):
-        if not isinstance(text, str) or not text.strip():
-            raise BadReply(f"text {number} is empty or not a string")
-        if len(text) > MAX_TEXT:
-            raise BadReply(f"text {number} has {len(text)} characters, more than {MAX_TEXT}")
-        if _TAG.search(text) or "```" in text:
-            raise BadReply(f"text {number} holds a tag or a code fence")
-    _check_answer(answer, job.sample)
-    return tuple(" ".join(text.split()) for text in texts)
-
-
-def _check_answer(answer: Any, sample: Sample) -> None:
-    if isinstance(answer, bool) or not isinstance(answer, (str, int, float)):
-        raise BadReply("the answer is missing")
-    if grade_answer(str(answer), sample) != 1.0:
-        raise BadReply(f"the answer {str(answer)!r:.80} is not the right answer {sample.answer!r:.80}")
-
-
-def _from_json(reply: str) -> tuple[list[Any], Any]:
-    reply = reply.rpartition("</think>")[2]
-    fenced = _FENCE.search(reply)
-    text = fenced.group(1) if fenced else reply
-    start = min((i for i in (text.find("{"), text.find("[")) if i >= 0), default=-1)
-    if start < 0:
-        raise BadReply("no JSON in the reply")
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text[start:])
-    except (ValueError, RecursionError) as error:
-        raise BadReply(f"not JSON ({error})") from error
-    if not isinstance(value, dict) or not isinstance(value.get("texts"), list):
-        raise BadReply('expected a JSON object with "texts" and "answer"')
-    return value["texts"], value.get("answer")
-
-
-def _from_trace(reply: str, job: Job) -> tuple[list[Any], Any]:
-    fenced = _FENCE.search(reply)
-    trace = parse_trace((fenced.group(1) if fenced else reply).strip(), depth_required=False)
-    if trace.faults:
-        raise BadReply(f"the trace has faults: {trace.faults[0].message}")
-    if [step.area for step in trace.steps] != [stage.area for stage in job.stages]:
-        raise BadReply("the trace has other boxes or depths than those given")
-    return [step.text for step in trace.steps], trace.answer
+def _key(model: str, grid: int, job: Job, photo: str, chat: Sequence[Message], seed: int) -> str:
+    """Names a request by all that goes into it, the pictures by what they are drawn from."""
+    areas = [format_area(stage.area) for stage in job.stages]
+    settings = [model, grid, DEFAULT_MAX_PIXELS, JPEG_QUALITY, MAX_TOKENS, TEMPERATURE, seed]
+    return hashlib.blake2b(json.dumps([settings, photo, areas, chat]).encode(), digest_size=16).hexdigest()

@@ -76,7 +76,7 @@ class ServerEngine:
         self._pause_s, self._extra_body = pause_s, dict(extra_body or {})
         self._requests, self._tokens = Pace(rpm), Pace(tpm)
         self._refused: set[str] = set()
-        _in_loop(self._reach())
+        _in_loop(self.reach())
 
     def _client(self, timeout_s: float) -> AsyncOpenAI:
         try:
@@ -86,8 +86,11 @@ class ServerEngine:
         key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), "none")
         return AsyncOpenAI(base_url=self.url, api_key=key, timeout=timeout_s, max_retries=0)
 
-    async def _reach(self) -> None:
-        """Find out at the start, rather than request by request, that nobody answers at the address."""
+    async def reach(self) -> None:
+        """Find out at once, rather than request by request, that nobody answers at the address.
+
+        Raises `EndpointError` then, and when the key is refused.
+        """
         async with self._client(timeout_s=min(self._timeout_s, 20.0)) as client:
             import openai
 

@@ -1,0 +1,184 @@
+"""A teacher's reply, checked against what was given: areas, depths, answer; and for language, length, early answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from itertools import combinations
+from typing import Any
+
+from ..grading import grade_answer
+from ..sample import Sample
+from ..trace import parse_trace
+from .annotate import Job
+from .expand import Stage
+
+MAX_TEXT = 600
+"""Characters of one text at most; a trace is a chain of short looks, not an essay."""
+
+_FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
+_TAG = re.compile(r"</?(?:think|area|text|answer)>")
+
+
+class BadReply(ValueError):
+    """Why a teacher's reply cannot be used."""
+
+
+def read_reply(reply: str, job: Job, language: str = "English") -> tuple[str, ...]:
+    """The texts in a teacher's reply, one for each of the given areas.
+
+    Repaired: code fences, words around the JSON, thoughts before it. Raises `BadReply` for everything else that is
+    wrong: no JSON, another number of texts, empty or overlong texts, tags in them, other boxes or depths than those
+    given, an answer that the grader does not find right, the answer given away early, another language.
+    """
+    texts, answer = _from_trace(reply, job) if "<area>" in reply else _from_json(reply)
+    if len(texts) != len(job.stages):
+        raise BadReply(f"{len(texts)} texts for {len(job.stages)} parts")
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str) or not text.strip():
+            raise BadReply(f"text {number} is empty or not a string")
+        if len(text) > MAX_TEXT:
+            raise BadReply(f"text {number} has {len(text)} characters, more than {MAX_TEXT}")
+        if _TAG.search(text) or "```" in text:
+            raise BadReply(f"text {number} holds a tag or a code fence")
+        if wrong := unknown_number(text, job, number):
+            raise BadReply(f"text {number} says {wrong}, which is no depth or place of the parts up to there")
+        if number < len(texts) and gives_away(text, job.stages[number - 1], job.sample):
+            raise BadReply(f"text {number} gives the answer away before the last part")
+    if language == "English" and (why := not_english(" ".join(texts))):
+        raise BadReply(f"the texts are not English: {why}")
+    _check_answer(answer, job.sample)
+    return tuple(" ".join(text.split()) for text in texts)
+
+
+def _check_answer(answer: Any, sample: Sample) -> None:
+    if isinstance(answer, bool) or not isinstance(answer, (str, int, float)):
+        raise BadReply("the answer is missing")
+    if grade_answer(str(answer), sample) != 1.0:
+        raise BadReply(f"the answer {str(answer)!r:.80} is not the right answer {sample.answer!r:.80}")
+
+
+def _from_json(reply: str) -> tuple[list[Any], Any]:
+    reply = reply.rpartition("</think>")[2]
+    fenced = _FENCE.search(reply)
+    text = fenced.group(1) if fenced else reply
+    start = min((i for i in (text.find("{"), text.find("[")) if i >= 0), default=-1)
+    if start < 0:
+        raise BadReply("no JSON in the reply")
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text[start:])
+    except (ValueError, RecursionError) as error:
+        raise BadReply(f"not JSON ({error})") from error
+    if not isinstance(value, dict) or not isinstance(value.get("texts"), list):
+        raise BadReply('expected a JSON object with "texts" and "answer"')
+    return value["texts"], value.get("answer")
+
+
+def _from_trace(reply: str, job: Job) -> tuple[list[Any], Any]:
+    fenced = _FENCE.search(reply)
+    trace = parse_trace((fenced.group(1) if fenced else reply).strip(), depth_required=False)
+    if trace.faults:
+        raise BadReply(f"the trace has faults: {trace.faults[0].message}")
+    if [step.area for step in trace.steps] != [stage.area for stage in job.stages]:
+        raise BadReply("the trace has other boxes or depths than those given")
+    return [step.text for step in trace.steps], trace.answer
+
+
+# --- depths and places in the words --------------------------------------------------------------------------------
+
+_UNIT = r"%|°|[cmk]?m\b|met|deg|in\b|inch|f(?:oo|ee)?t\b|s\b|sec"
+_SHARE = re.compile(rf"(?<![\w.,])[01]?\.\d{{2,}}(?![\w%]|\.\d)(?!\s*(?:{_UNIT}))")
+"""Numbers as depths and places have them: from 0 to 1, two decimals or more, no unit."""
+
+
+def unknown_number(text: str, job: Job, number: int) -> str | None:
+    """The first number in the text of part `number` (from 1) that reads like a depth or a place, and is neither one
+    of the parts up to there (or a difference of two depths), nor in the question, its options or the answer."""
+    seen = job.stages[:number]
+    depths = [round(depth, 3) for stage in seen for depth in stage.area.depths if depth is not None]
+    places = [round(edge, 3) for stage in seen for box in stage.area.boxes for edge in box]
+    given = [*depths, *places, *(abs(a - b) for a, b in combinations(depths, 2))]
+    told = _SHARE.findall(" ".join([job.sample.question, *job.sample.choices, job.sample.answer]))
+    for found in _SHARE.findall(text):
+        # Fewer than three decimals are taken for rounded.
+        rounding = 0.5 * 10.0 ** -len(found.partition(".")[2]) if len(found.partition(".")[2]) < 3 else 0.0
+        if found not in told and not any(abs(float(found) - value) <= rounding + 1e-9 for value in given):
+            return found
+    return None
+
+
+# --- the answer, too early -----------------------------------------------------------------------------------------
+
+_NUMBERS = dict(
+    enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+)
+_ANSWER_IS = r"\banswer\s*(?:is|:|must be|will be|would be)\s*[\"'“(]*(?:an?\s|the\s)?"
+_ARTICLE = re.compile(r"^(?:an?|the)\s+")
+
+
+def gives_away(text: str, stage: Stage, sample: Sample) -> bool:
+    """Whether a text before the last says the answer.
+
+    In any part: "the answer is ..." with the answer. Where the evidence is not in view yet (the whole photo, parts
+    that do not help): the answer's words at all, unless the question has them, too.
+    """
+    said, names = text.casefold(), _answer_names(sample)
+    for name in names:
+        if re.search(rf"{_ANSWER_IS}{re.escape(name)}(?!\w)", said):
+            return True
+    if stage.role not in ("whole", "distractor"):
+        return False
+    others = [_plain(choice) for n, choice in enumerate(sample.choices) if chr(65 + n) != sample.answer.strip(" .()")]
+    if any(_has(said, other) for other in others):
+        return False  # the options are only listed
+    question = sample.question.casefold()
+    return any(_has(said, name) for name in names if not _too_common(name) and not _has(question, name))
+
+
+def _answer_names(sample: Sample) -> list[str]:
+    """What the answer may be called: its words without article, a number also in letters, an option by its text."""
+    answer = _plain(sample.answer)
+    number = ord(answer.upper()) - 65 if len(answer) == 1 and answer.isalpha() else -1
+    if 0 <= number < len(sample.choices):
+        return [_plain(sample.choices[number]), f"({answer})", f"option {answer}"]
+    return [answer, _NUMBERS[int(answer)]] if answer.isdecimal() and int(answer) < len(_NUMBERS) else [answer]
+
+
+def _plain(text: str) -> str:
+    return _ARTICLE.sub("", text.casefold().strip().rstrip("."))
+
+
+def _too_common(name: str) -> bool:
+    """Words that a text may hold without meaning the answer."""
+    return name in ("", "yes", "no", "one", "a", "i")
+
+
+def _has(text: str, name: str) -> bool:
+    return bool(name) and re.search(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\d)", text) is not None
+
+
+# --- language ------------------------------------------------------------------------------------------------------
+
+_SMALL_WORDS = (
+    "a an the this that these it its i my me we there here and or but so not no of to in on at by for from with as is "
+    "are was be has have do does can may must which what where who how when if then than now one part look see"
+)
+"""Short words of which English prose has about two in five, and other languages few."""
+FEW_WORDS = 20
+LEAST_COMMON = 0.15
+
+
+def not_english(text: str) -> str | None:
+    """Why a text is not English, as far as that is easily seen: letters of another script, or 20 words and more of
+    which hardly any is one of the small words of English. Shorter texts in Latin letters pass."""
+    letters = [letter for letter in text if letter.isalpha()]
+    foreign = [letter for letter in letters if not unicodedata.name(letter, "").startswith("LATIN")]
+    if len(foreign) > 0.1 * len(letters):
+        return f"{len(foreign)} of {len(letters)} letters are of another script"
+    common, words = set(_SMALL_WORDS.split()), re.findall(r"[^\W\d_]+", text.casefold())
+    if len(words) >= FEW_WORDS and sum(word in common for word in words) < LEAST_COMMON * len(words):
+        return "hardly any common English word in them"
+    return None
