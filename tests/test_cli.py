@@ -105,6 +105,19 @@ def _think(photo: Path | str, *more: str) -> list[str]:
     return ["think", str(photo), "What?", *more]
 
 
+def test_a_build_that_waits_for_somebody_says_so(photo: Path, tmp_path: Path, capsys) -> None:
+    row = {"id": "a", "image": "photo.png", "question": "What?", "answer": "red", "boxes": [[0.1, 0.1, 0.5, 0.5]]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    out = tmp_path / "out"
+    assert cli.run(["build", f"jsonl:{tmp_path}/rows.jsonl", "--out", str(out), "--annotator", "batch:m"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("paused: 1 requests wait for their results; new requests are in requests-000.jsonl.")
+    assert (out / "batch" / "requests-000.jsonl").exists()
+    money = ["build", f"jsonl:{tmp_path}/rows.jsonl", "--out", str(tmp_path / "b"), "--annotator", "batch:m"]
+    assert cli.run([*money, "--budget", "3"]) == 2
+    assert "money needs --price-in and --price-out" in capsys.readouterr().err
+
+
 def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: Path, capsys) -> None:
     torn, deep, small = tmp_path / "torn.jpg", tmp_path / "deep.png", tmp_path / "small.png"
     Image.effect_noise((200, 200), 90).save(torn)
@@ -122,7 +135,7 @@ def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: 
         (_think(photo, "--model", scripted, "--depth", str(deep), *out), "name the encoding"),
         (_think(photo, "--model", "srever:m@http://x", "--depth", "none", *out), "did you mean 'server'"),
         (_think(photo, "--model", "server:m@http://127.0.0.1:9", "--depth", "none", *out), "127.0.0.1:9"),
-        (["build", "koko:x.json", *out], "did you mean 'coco'"),
+        (["build", "koco:x.json", *out], "did you mean 'coco'"),
         (["list", "reward"], "did you mean 'rewards'"),
         (["sft", "tiny-stf"], "did you mean 'tiny-sft'"),
         (["scenes", *out, "--objects", "many"], "expected two whole numbers"),

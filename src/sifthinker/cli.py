@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from .errors import InputError, SifError, disk_full
+from .errors import InputError, Paused, SifError, disk_full
 
 app = typer.Typer(
     name="sifthinker",
@@ -71,6 +71,8 @@ def run(arguments: list[str]) -> int:
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except InputError as error:
         return _fail(2, str(error))
+    except Paused as error:
+        return _fail(1, str(error), "paused")
     except SifError as error:
         return _fail(1, str(error))
     except KeyboardInterrupt:
@@ -95,11 +97,11 @@ def _is_first() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def _fail(code: int, message: str) -> int:
+def _fail(code: int, message: str, kind: str = "error") -> int:
     if not _is_first():
         # If the first process has failed as well, the launcher ends this one meanwhile, and the error is said once.
         time.sleep(AFTER_THE_FIRST_S)
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{kind}: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 
@@ -153,18 +155,36 @@ def build(
         str, typer.Option(help="source (what the source has), none, a folder, or a depth model.")
     ] = "source",
     depth_encoding: Annotated[str | None, typer.Option(help="Encoding of the depth files in that folder.")] = None,
-    annotator: Annotated[str, typer.Option(help="template, or MODEL@URL of an OpenAI-compatible server.")] = "template",
+    annotator: Annotated[
+        str,
+        typer.Option(
+            help="template; MODEL@URL of an OpenAI-compatible server; batch:MODEL (files for a batch API); or several "
+            "with their shares: template:0.5,MODEL@URL:0.5."
+        ),
+    ] = "template",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests with the server at the same time.")] = 32,
+    rpm: Annotated[float | None, typer.Option(min=0.001, help="Requests a minute at most.")] = None,
+    tpm: Annotated[float | None, typer.Option(min=1, help="Tokens a minute at most.")] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="Money to spend at most; needs both prices.")] = None,
+    budget_tokens: Annotated[float | None, typer.Option(min=0, help="Tokens to spend at most.")] = None,
+    price_in: Annotated[float | None, typer.Option(min=0, help="Of a million tokens of prompts.")] = None,
+    price_out: Annotated[float | None, typer.Option(min=0, help="Of a million tokens of replies.")] = None,
+    repairs: Annotated[int, typer.Option(min=0, help="How often a faulty reply is sent back with its fault.")] = 1,
+    language: Annotated[str, typer.Option(help="Of the words that a model writes.")] = "English",
+    replies: Annotated[Path | None, typer.Option(help="Data set folder whose kept replies are used again.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many rows.")] = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted build.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make a SIF data set from boxes."""
+    from .datagen.asking import Asking
     from .datagen.build import build
 
+    asking = Asking(concurrency, rpm, tpm, budget, budget_tokens, price_in, price_out, repairs, language, replies)
     manifest = build(
         source, out, images=images, depth=depth, depth_encoding=depth_encoding, annotator=annotator, limit=limit,
-        seed=seed, resume=resume,
+        seed=seed, resume=resume, asking=asking,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
     if manifest["read"] and not manifest["kept"]:
