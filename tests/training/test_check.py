@@ -122,8 +122,15 @@ def test_rewards_of_the_users_own_are_tried_and_shown(
     ):
         tried("tests.training.test_check:fragile")
     monkeypatch.setattr(mini, "few_faults", lambda trace, sample: float("nan"))
-    with pytest.raises(InputError, match="few_faults: nan for sample mini-0; expected a number"):
+    with pytest.raises(InputError, match="few_faults: returned nan for sample mini-0; expected a number"):
         tried(name)
+    monkeypatch.setattr(mini, "few_faults", lambda trace, sample: "good")
+    with pytest.raises(InputError, match="few_faults: returned 'good' for sample mini-0; expected a number"):
+        tried(name)
+    monkeypatch.setattr(mini, "few_faults", lambda trace, sample: None if trace.faults else 1.0)
+    found = tried(name)
+    assert not found["ready"]
+    assert any(f"{name} judges gold but not empty" in problem for problem in found["problems"])
 
 
 def test_a_set_smaller_than_a_batch(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -457,7 +457,9 @@ def not_a_number(trace: Any, sample: Any) -> float:
 
 def test_a_reward_that_is_no_number_is_named(made: tuple[Path, Path], tmp_path: Path) -> None:
     rewards = ["tests.training.test_drills:not_a_number", "form"]
-    with pytest.raises(SifError, match=r"reward not_a_number: nan for sample mini-\d; expected a number, or None"):
+    with pytest.raises(
+        SifError, match=r"reward not_a_number: returned nan for sample mini-\d; expected a number, or None"
+    ):
         train("grpo", values_for("grpo", made, tmp_path / "run", rewards=rewards))
 
 

@@ -184,11 +184,18 @@ def _corrupted(
             reply = None if trace is None else corruption.apply(trace, sample, random.Random(index))
             if reply is None or trace is None:
                 continue
-            gold = _earned(format_trace(trace), sample, REWARDS)
+            gold = _earned(format_trace(trace), sample, functions)
             for name, value in _earned(reply, sample, functions).items():
                 before = gold.get(name)
-                if name in own and value is not None:
-                    earned[name].append(value)
+                if name in own:
+                    if value is not None:
+                        earned[name].append(value)
+                    elif before is not None:
+                        problems.append(
+                            f"row {sample.id}: {name} judges gold but not {kind}; None is for samples that nobody can "
+                            "judge, whatever the reply: pay 0 for what cannot be read"
+                        )
+                    continue
                 if value is None or before is None:
                     continue
                 if name in earned:

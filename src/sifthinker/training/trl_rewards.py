@@ -10,6 +10,7 @@ import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, SifError
@@ -90,8 +91,10 @@ def _plain(function: Reward) -> TrlReward:
 
 def finite(name: str, value: float | None, sample: Sample) -> float | None:
     """What a reward paid; raises `SifError` for what is no number."""
-    if value is not None and not math.isfinite(value):
-        raise SifError(f"reward {name}: {value} for sample {sample.id}; expected a number, or None for no judgement")
+    if value is not None and not (isinstance(value, Real) and math.isfinite(value)):
+        raise SifError(
+            f"reward {name}: returned {value!r:.80} for sample {sample.id}; expected a number, or None for no judgement"
+        )
     return value
 
 
