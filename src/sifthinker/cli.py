@@ -148,20 +148,20 @@ def think(
 
 @app.command()
 def build(
-    source: Annotated[str, typer.Argument(help="KIND:PATH; see `sifthinker list sources`.")],
+    source: Annotated[str, typer.Argument(help="KIND:PATH (see `sifthinker list sources`), or a recipe: RECIPE.yaml.")],
     out: Out,
-    images: Annotated[Path | None, typer.Option(help="Folder in which the photos lie.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the photos; of all files, for a recipe.")] = None,
     depth: Annotated[
-        str, typer.Option(help="source (what the source has), none, a folder, or a depth model.")
-    ] = "source",
+        str | None, typer.Option(help="source (what the source has; default), none, a folder, or a depth model.")
+    ] = None,
     depth_encoding: Annotated[str | None, typer.Option(help="Encoding of the depth files in that folder.")] = None,
     annotator: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="template; MODEL@URL of an OpenAI-compatible server; batch:MODEL (files for a batch API); or several "
-            "with their shares: template:0.5,MODEL@URL:0.5."
+            help="template (default); MODEL@URL of an OpenAI-compatible server; batch:MODEL (files for a batch API); "
+            "or several with their shares: template:0.5,MODEL@URL:0.5."
         ),
-    ] = "template",
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests with the server at the same time.")] = 32,
     rpm: Annotated[float | None, typer.Option(min=0.001, help="Requests a minute at most.")] = None,
     tpm: Annotated[float | None, typer.Option(min=1, help="Tokens a minute at most.")] = None,
@@ -172,19 +172,21 @@ def build(
     repairs: Annotated[int, typer.Option(min=0, help="How often a faulty reply is sent back with its fault.")] = 1,
     language: Annotated[str, typer.Option(help="Of the words that a model writes.")] = "English",
     replies: Annotated[Path | None, typer.Option(help="Data set folder whose kept replies are used again.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many rows.")] = None,
-    seed: Seed = 0,
+    columns: Annotated[str, typer.Option(help="Of hub: FIELD=COLUMN,...; frame=F says how its boxes come.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many rows (of each source).")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random; 0, or the recipe's.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted build.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make a SIF data set from boxes."""
     from .datagen.asking import Asking
     from .datagen.build import build
+    from .datagen.sources.options import read_columns
 
     asking = Asking(concurrency, rpm, tpm, budget, budget_tokens, price_in, price_out, repairs, language, replies)
     manifest = build(
         source, out, images=images, depth=depth, depth_encoding=depth_encoding, annotator=annotator, limit=limit,
-        seed=seed, resume=resume, asking=asking,
+        seed=seed, resume=resume, asking=asking, columns=read_columns(columns),
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
     if manifest["read"] and not manifest["kept"]:

@@ -271,9 +271,24 @@ def jsonl_rows(folder: Path) -> str:
     return str(jsonl(folder / "mine.jsonl", [row | {"boxes": [box]}, row | {"boxes": []}, "no json"]))
 
 
+def hub(folder: Path) -> str:
+    import datasets
+
+    picture = {"bytes": draw(folder / "a.png").read_bytes(), "path": None}
+    good = {"image": picture, "question": "What is red?", "answer": "dog", "frame": "pixel_xywh"}
+    rows = [good | {"boxes": [xywh(DOG)]}, good | {"boxes": [[0, 0, 500, 9]]}]
+    features = datasets.Features(
+        {name: datasets.Value("string") for name in ("question", "answer", "frame")}
+        | {"image": datasets.Image(), "boxes": datasets.List(datasets.List(datasets.Value("float32")))}
+    )
+    datasets.Dataset.from_list(rows, features=features).to_parquet(folder / "hub/train.parquet")
+    return str(folder / "hub")
+
+
 PUBLISHED = [
     ("coco", coco), ("lvis", lvis), ("objects365", objects365), ("openimages", openimages), ("yolo", yolo),
     ("voc", voc), ("vg", vg), ("vg", vg_regions), ("vg", vg_questions), ("gqa", gqa), ("vsr", vsr), ("viscot", viscot),
     ("viscot", viscot_metadata), ("refcoco", refcoco), ("tallyqa", tallyqa), ("rgbd", rgbd), ("jsonl", jsonl_rows),
+    ("hub", hub),
 ]  # fmt: skip
 """Kind, and what writes its files."""

@@ -84,7 +84,7 @@ def test_damage_is_rejected_or_named(tmp_path_factory, kind, write, data) -> Non
     path = write(folder)
     files = sorted(f for f in folder.rglob("*") if f.suffix in (".json", ".jsonl", ".csv", ".xml", ".txt", ".yaml"))
     if not files:
-        files = sorted(folder.rglob("*.pgm"))
+        files = [*folder.rglob("*.pgm"), *folder.rglob("*.parquet")]
     file = data.draw(st.sampled_from(files))
     file.write_text(spoiled(file.read_text(errors="surrogateescape"), data.draw), errors="surrogateescape")
     # A file that is no longer JSON, or no longer of its kind, is named.
@@ -137,7 +137,7 @@ def test_unknown_formats_say_what_was_looked_for(tmp_path, kind, name, text, mes
         ("yolo", "nothing names the classes; looked for data.yaml, .*; found notes.md"),
         ("voc", r"looked for \*\*/\*.xml; found notes.md"),
         ("rgbd", "no photos with depth found; known layouts"),
-        ("viscot", "no Visual-CoT files; looked for"),
+        ("viscot", r"no Visual-CoT metadata; looked for \*_cot_\*.jsonl; found notes.md"),
     ],
 )
 def test_folders_of_something_else(tmp_path, kind, message):

@@ -41,15 +41,14 @@ from ..records import (
 from ..sample import Sample
 from .annotate import Annotator, Job, Words, open_annotator
 from .asking import Asking
-from .depths import AddDepth, as_stored, depth_adder
+from .depths import AddDepth, as_stored
 from .expand import expand
 from .files import RowError
+from .mix import MIX, open_input
 from .outcome import Kept, Reject
 from .screen import Seen, gold_earns_all, screen
 from .seeds import row_rng
 from .sheet import card, sheet
-from .sources import open_source
-from .sources.options import Options
 
 STATE = ".state.json"
 REJECTS = "rejects.jsonl"
@@ -64,21 +63,23 @@ def build(
     source: str,
     out: Path,
     images: Path | None = None,
-    depth: str = "source",
+    depth: str | None = None,
     depth_encoding: str | None = None,
-    annotator: str | Mapping[str, float] = "template",
+    annotator: str | Mapping[str, float] | None = None,
     limit: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     resume: bool = False,
     rows_per_shard: int = ROWS_PER_SHARD,
     asking: Asking = Asking(),  # noqa: B008 - frozen
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Make a SIF data set from annotated photos; returns the manifest.
 
-    source: KIND:PATH (`sources.SOURCES`). images: folder of the photos, None: beside the annotation file.
-    depth: `source`, `none`, a folder of depth files (read by `depth_encoding` or their sidecars), or a depth model.
-    annotator, asking: see `annotate.open_annotator`. limit: read at most so many rows. resume: go on with an
-    interrupted build.
+    source: KIND:PATH (`sources.SOURCES`), or a recipe of several (`mix`). images: folder of the photos, None: beside
+    the annotation file. depth: `source` (the default), `none`, a folder of depth files (read by `depth_encoding` or
+    their sidecars), or a depth model. annotator (`template` if not said), asking: see `annotate.open_annotator`. limit:
+    read at most so many rows. seed: 0 if not said. columns: field -> column, of the source `hub`. resume: go on with
+    an interrupted build.
 
     Raises `InputError` for unknown names, missing files, a folder that is not empty, and a full disk; `EndpointError`
     when the annotator's server is gone; `Paused` when its budget is spent or its results are waited for. A bad row
@@ -87,25 +88,18 @@ def build(
     out = Path(out)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit}: expected at least 1 row")
-    config = {
-        "images": None if images is None else str(images),
-        "depth": depth,
-        "depth_encoding": depth_encoding,
-        "annotator": annotator,
-        "limit": limit,
-    }
-    if annotator != "template":
+    given = open_input(source, images, depth, depth_encoding, annotator, limit, seed, columns)
+    config = {**given.config, "annotator": given.annotator}
+    if given.annotator != "template":
         config |= {"repairs": asking.repairs, "language": asking.language}
-    run = Run(source, source.partition(":")[0], seed, config, rows_per_shard=rows_per_shard)
-    rows = open_source(source, Options(images, seed, depth_encoding))
-    add_depth = depth_adder(depth, depth_encoding)
-    writer = open_annotator(annotator, seed, out, asking)
+    run = Run(source, given.kind, given.seed, config, rows_per_shard=rows_per_shard, licenses=given.licenses)
+    writer = open_annotator(given.annotator, given.seed, out, asking)
     run.annotator = writer.name
 
     def outcomes(start: int) -> Iterator[Kept | Reject]:
-        return _outcomes(islice(rows, limit), start, add_depth, writer, seed)
+        return _outcomes(given.rows, start, given.add_depth, writer, given.seed)
 
-    return write_dataset(outcomes, out, run, total=limit, resume=resume)
+    return write_dataset(outcomes, out, run, total=None if given.kind == MIX else limit, resume=resume)
 
 
 def build_scenes(
@@ -235,6 +229,11 @@ class Run:
     config: Mapping[str, Any]
     annotator: str = ""
     rows_per_shard: int = ROWS_PER_SHARD
+    licenses: Mapping[str, str] = field(default_factory=dict)
+
+    def source_of(self, sample: Sample) -> str:
+        """What the column `source` says of a sample."""
+        return sample.meta["source"] if self.kind == MIX else self.kind
 
 
 @dataclass(slots=True)
@@ -248,6 +247,7 @@ class _State:
     reject_bytes: int = 0
     rejects_by_reason: Counter[str] = field(default_factory=Counter)
     tasks: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
 
 
 def write_dataset(
@@ -278,7 +278,9 @@ def write_dataset(
                 state.kept += 1
                 state.with_depth += outcome.sample.depth is not None
                 state.tasks[str(outcome.sample.meta.get("task", ""))] += 1
-                if shards.add(to_row(outcome.sample, outcome.trace, run.kind, outcome.annotator or run.annotator)):
+                name = run.source_of(outcome.sample)
+                state.sources[name] += 1
+                if shards.add(to_row(outcome.sample, outcome.trace, name, outcome.annotator or run.annotator)):
                     state.shards, state.reject_bytes = shards.shards, rejects.position
                     _save(out, run, state)
             bar.set_postfix({"kept": state.kept, **state.rejects_by_reason}, refresh=False)
@@ -287,7 +289,8 @@ def write_dataset(
 
 
 def _identity(run: Run) -> dict[str, Any]:
-    return {"schema": SCHEMA, **asdict(run), "config": dict(run.config), "prompt_hash": prompt_hash()}
+    made_of = {key: value for key, value in asdict(run).items() if key != "licenses"}
+    return {"schema": SCHEMA, **made_of, "config": dict(run.config), "prompt_hash": prompt_hash()}
 
 
 def _save(out: Path, run: Run, state: _State) -> None:
@@ -321,6 +324,7 @@ def _begin(out: Path, run: Run, resume: bool) -> _State | None:
     _same(out, run, saved["run"])
     state = _State(**saved["state"])
     state.rejects_by_reason, state.tasks = Counter(state.rejects_by_reason), Counter(state.tasks)
+    state.sources = Counter(state.sources)
     for path in shard_paths(out)[state.shards :]:
         path.unlink()
     return state
@@ -346,6 +350,8 @@ def _end(out: Path, run: Run, state: _State) -> dict[str, Any]:
         "rejected": rejected,
         "rejects_by_reason": dict(sorted(state.rejects_by_reason.items())),
         "tasks": dict(sorted(state.tasks.items())),
+        "sources": dict(sorted(state.sources.items())),
+        "licenses": dict(run.licenses),
         "with_depth": state.with_depth,
         "versions": _versions(),
         "shards": [{"file": path.name, "sha256": _sha256(path)} for path in shard_paths(out)],

@@ -73,7 +73,7 @@ class FileIndex:
         except (OSError, ValueError) as error:  # no file can have this name
             raise RowError("image_missing", f"{name:.80}: {error.__class__.__name__}") from error
         last = Path(name).name
-        candidates = self._by_name.get(last) or self._by_name.get(_COCO_2014.sub("", last)) or []
+        candidates = self._by_name.get(last) or self._by_name.get(plain_name(last)) or []
         return _closest(name, candidates, "image", self.folder)
 
     def find_stem(self, name: Path, what: str = "depth", endings: tuple[str, ...] = ("", "_d", "_depth")) -> Path:
@@ -85,6 +85,11 @@ class FileIndex:
             if candidates := self._by_stem.get(stem):
                 return _closest(str(name.with_name(stem)), candidates, what, self.folder)
         raise RowError(f"{what}_missing", f"no {what} file for {name.name} in {self.folder}")
+
+
+def plain_name(name: str) -> str:
+    """A photo's file name, that of 2017 for COCO's photos."""
+    return _COCO_2014.sub("", name)
 
 
 def _closest(name: str, candidates: list[Path], what: str, folder: Path) -> Path:

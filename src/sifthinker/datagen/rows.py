@@ -6,15 +6,20 @@ is there.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from ..depth import DepthMap
-from ..errors import BoxError
+from ..errors import BoxError, InputError
 from ..geometry import Box, Frame, Size, to_box, to_pixel
 from ..sample import Sample
+from ..sample import photo_size as size_of_bytes
 from .files import FileIndex, RowError, photo_size
 from .outcome import Reject
 
@@ -28,6 +33,7 @@ class Found:
 
     boxes: four numbers each, in `frame`. size: (width, height) if the row declares it.
     padded: the same box once more in Visual-CoT's padded square, which must agree with `boxes[0]`.
+    photo: the photo's file, where the row brings it; then `image` is only its name.
     """
 
     id: str
@@ -41,6 +47,7 @@ class Found:
     choices: tuple[str, ...] = ()
     depth: Callable[[], DepthMap] | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    photo: bytes | None = None
 
 
 def check_all(
@@ -89,24 +96,23 @@ def check(found: Found, photos: FileIndex) -> Sample | Reject:
     """A sample with boxes in unit xyxy, or the first thing that is wrong with the row."""
     try:
         _boxes(found, found.size or UNKNOWN_SIZE, exact=found.size is not None)
-        path = photos.find(found.image)
-        size = photo_size(path)
+        image, size = _photo(found, photos)
         if found.size is not None and found.size != size:
-            raise RowError("size_mismatch", f"the row declares {_by(found.size)}, {path.name} is {_by(size)}")
+            raise RowError("size_mismatch", f"the row declares {_by(found.size)}, {found.image} is {_by(size)}")
         boxes = _boxes(found, size, exact=True)
         if found.padded is not None and not frames_agree(found.boxes[0], found.padded, size):
             there = [round(v, 1) for v in to_pixel(found.padded, Frame.PADDED_UNIT_XYXY, size)]
             raise RowError("frames_disagree", f"pixel box {list(found.boxes[0])}, un-padded box {there}, {_by(size)}")
         depth = found.depth() if found.depth else None
         if depth is not None and depth.size != size:
-            raise RowError("size_mismatch", f"depth map is {_by(depth.size)}, {path.name} is {_by(size)}")
+            raise RowError("size_mismatch", f"depth map is {_by(depth.size)}, {found.image} is {_by(size)}")
     except BoxError as error:
         return Reject(found.id, error.reason, str(error))
     except RowError as error:
         return Reject(found.id, error.reason, error.detail)
     return Sample(
         id=found.id,
-        image=path,
+        image=image,
         question=found.question.strip(),
         answer=found.answer.strip(),
         depth=depth,
@@ -114,6 +120,18 @@ def check(found: Found, photos: FileIndex) -> Sample | Reject:
         boxes=boxes,
         meta={**found.meta, "photo": found.image},
     )
+
+
+def _photo(found: Found, photos: FileIndex) -> tuple[Path | Image.Image, Size]:
+    """The photo, not decoded yet, and its size as it is seen."""
+    if found.photo is None:
+        path = photos.find(found.image)
+        return path, photo_size(path)
+    try:
+        size = size_of_bytes(found.photo)
+        return Image.open(io.BytesIO(found.photo)), size
+    except InputError as error:
+        raise RowError("image_unreadable", str(error)) from error
 
 
 def _boxes(found: Found, size: Size, exact: bool) -> tuple[Box, ...]:

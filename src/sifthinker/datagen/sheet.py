@@ -74,6 +74,8 @@ def card(manifest: Mapping[str, Any]) -> str:
         f"| {name} | {count} | {REASONS.get(name, '')} |" for name, count in manifest["rejects_by_reason"].items()
     )
     tasks = "\n".join(f"| {name} | {count} |" for name, count in manifest["tasks"].items())
+    terms = manifest["licenses"]
+    sources = "\n".join(f"| {name} | {count} | {terms.get(name, '')} |" for name, count in manifest["sources"].items())
     return f"""---
 configs:
 - config_name: default
@@ -93,6 +95,10 @@ sifthinker {manifest["versions"]["sifthinker"]} with seed {manifest["seed"]}.
 - who wrote the words: {written}. {words}
 
 The photos and annotations are under the terms of their sources; this folder adds no rights to them.
+
+| source | kept | terms |
+|---|---|---|
+{sources}
 
 | task | kept |
 |---|---|

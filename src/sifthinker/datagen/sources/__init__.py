@@ -17,7 +17,7 @@ from ...geometry import Frame
 from ...lookup import lookup
 from ...sample import Sample
 from ..outcome import Reject
-from . import coco, gqa, jsonl, lvis, objects365, openimages, refcoco, rgbd, tallyqa, vg, viscot, voc, vsr, yolo
+from . import coco, gqa, hub, jsonl, lvis, objects365, openimages, refcoco, rgbd, tallyqa, vg, viscot, voc, vsr, yolo
 from .options import Options
 
 Rows = Iterator[Sample | Reject]
@@ -28,13 +28,15 @@ class Source:
     """What is known about a data set, and what reads it.
 
     read: (path, options) -> rows. about: one line for `sifthinker list`. frames: the frames in which its boxes are
-    written. license: the terms of annotations and images, and where they are stated.
+    written. license: the terms of annotations and images, and where they are stated. remote: its path may be a name
+    on the hub, and it takes columns.
     """
 
     read: Callable[[Path, Options], Rows]
     about: str
     frames: tuple[Frame, ...] = ()
     license: str = ""
+    remote: bool = False
 
 
 COCO_TERMS = "annotations CC BY 4.0; images under Flickr's terms, each with its own license"
@@ -126,13 +128,20 @@ SOURCES: dict[str, Source] = {
         (Frame.PIXEL_XYWH, Frame.PIXEL_XYXY),
         f"statements Apache-2.0 (github.com/cambridgeltl/visual-spatial-reasoning); {COCO_TERMS}",
     ),
+    "hub": Source(
+        hub.read,
+        "a data set of the `datasets` library, on the hub or in a folder, by --columns",
+        ANY,
+        "of the data set; see its page on the hub",
+        remote=True,
+    ),
 }
 
 
-def open_source(name: str, options: Options) -> Rows:
-    """The rows of `KIND:PATH`, or of `module:attribute:PATH` where the attribute is a `Source`.
+def find_source(name: str) -> tuple[Source, str]:
+    """The source and the path of `KIND:PATH`, or of `module:attribute:PATH` where the attribute is a `Source`.
 
-    Raises `InputError` for unknown kinds and for paths that do not exist.
+    Raises `InputError` for unknown kinds.
     """
     kind, _, path = name.partition(":")
     if kind not in SOURCES and ":" in path:
@@ -143,7 +152,18 @@ def open_source(name: str, options: Options) -> Rows:
     source = lookup("source", kind, SOURCES)
     if not isinstance(source, Source):
         raise InputError(f"source {kind!r} is a {type(source).__name__}; expected a sifthinker.datagen.sources.Source")
-    if not Path(path).exists():
+    return source, path
+
+
+def open_source(name: str, options: Options) -> Rows:
+    """The rows of a source, named as for `find_source`.
+
+    Raises `InputError` for unknown kinds, for paths that do not exist, and for columns where none are asked for.
+    """
+    source, path = find_source(name)
+    if options.columns and not source.remote:
+        raise InputError(f"source {name!r}: its columns are known; --columns is for hub:")
+    if not source.remote and not Path(path).exists():
         raise InputError(f"{path}: no such file or folder (source {name!r})")
     rows = source.read(Path(path), options)
     # The first row now: a file that cannot be read at all shows before anything is written.

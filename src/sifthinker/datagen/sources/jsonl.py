@@ -11,7 +11,7 @@ name for each box), meta (kept as it is). Unknown fields are refused, so that a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +43,24 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
         encoding = row.get("depth_encoding", options.depth_encoding)
         return lambda: load_depth(file, encoding)
 
-    def parse(row: dict[str, Any]) -> Found:
-        if unknown := row.keys() - FIELDS:
-            raise KeyError(f"unknown fields {', '.join(sorted(unknown))}; known: {', '.join(sorted(FIELDS))}")
-        extra = {key: row[key] for key in ("task", "answer_kind", "labels") if row.get(key) is not None}
-        return Found(
-            id=text(row, "id"),
-            image=text(row, "image"),
-            question=text(row, "question"),
-            answer=text(row, "answer"),
-            boxes=list(row["boxes"]),
-            frame=Frame(row.get("frame", Frame.UNIT_XYXY)),
-            size=declared_size(row),
-            choices=tuple(str(choice) for choice in row.get("choices") or ()),
-            depth=depth_of(row),
-            meta={**(row.get("meta") or {}), **extra},
-        )
+    yield from check_all(rows, lambda row: found(row, depth_of(row)), photos)
 
-    yield from check_all(rows, parse, photos)
+
+def found(row: Mapping[str, Any], depth: Callable[[], DepthMap] | None = None, photo: bytes | None = None) -> Found:
+    """What a row in these fields says. photo: its file, where the row brings it."""
+    if unknown := row.keys() - FIELDS:
+        raise KeyError(f"unknown fields {', '.join(sorted(unknown))}; known: {', '.join(sorted(FIELDS))}")
+    extra = {key: row[key] for key in ("task", "answer_kind", "labels") if row.get(key) is not None}
+    return Found(
+        id=text(row, "id"),
+        image=text(row, "image"),
+        question=text(row, "question"),
+        answer=text(row, "answer"),
+        boxes=list(row["boxes"]),
+        frame=Frame(row.get("frame", Frame.UNIT_XYXY)),
+        size=declared_size(row),
+        choices=tuple(str(choice) for choice in row.get("choices") or ()),
+        depth=depth,
+        meta={**(row.get("meta") or {}), **extra},
+        photo=photo,
+    )

@@ -31,10 +31,11 @@ REQUEST = "Please provide the bounding box coordinate of the region that can hel
 
 
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
-    """Rows of a JSON list, of JSON lines, or of all such files in a folder; no file is held in memory."""
-    files = sorted(p for p in path.iterdir() if p.suffix in (".json", ".jsonl")) if path.is_dir() else [path]
+    """Rows of a JSON list, of JSON lines, or of all metadata files in a folder; no file is held in memory."""
+    files = sorted(path.glob("*_cot_*.jsonl")) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{path}: no Visual-CoT files; looked for *.jsonl and *.json")
+        there = ", ".join(sorted(p.name for p in path.iterdir())[:8])
+        raise InputError(f"{path}: no Visual-CoT metadata; looked for *_cot_*.jsonl; found {there or 'nothing'}")
     for file in files:
         yield from _read(file, options.photos(path))
 

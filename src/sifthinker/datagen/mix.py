@@ -1,0 +1,324 @@
+"""Where the rows of a build come from: one source, or the sources of a recipe, mixed into one data set.
+
+    # What this mix is.
+    depth: auto                     # as the flags of `build`: depth, depth_encoding, annotator, seed
+    dedupe: content                 # content, name or none: one question a photo over all sources
+    sources:
+      - {name: gqa, source: viscot:metadata/gqa_cot_train.jsonl, images: cot/gqa, cap: 10000}
+      - {name: mine, source: hub:my/set, columns: {image: photo, frame: pixel_xyxy}, depth: none}
+
+The sources follow one another; ids begin with the name of their source, which is also the column `source` of the
+rows. `limit` reads the first so many rows of a source. `cap` keeps at most so many samples, drawn by a keyed hash of
+their ids: which ones depends on the seed, the name and the ids, not on their order. `total` with `weight`s (1 if not
+said) gives each source a cap of its share. A source with a cap is read twice; the first time only the smallest hashes
+are held."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, unknown_name
+from ..sample import Sample
+from ..training.config import read_yaml, recipe_names
+from .depths import AddDepth, depth_adder
+from .files import plain_name
+from .outcome import Reject
+from .sources import Rows, find_source, open_source
+from .sources.options import Options
+
+MIX = "mix"
+"""The kind of a build from a recipe."""
+
+DEDUPE = ("content", "name", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One source of a recipe; see the module's docstring. depth, depth_encoding: None for those of the recipe."""
+
+    source: str
+    name: str = ""
+    images: str | None = None
+    depth: str | None = None
+    depth_encoding: str | None = None
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    limit: int | None = None
+    cap: int | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A mix, as its file says it. root: the folder of all relative paths; that of the recipe if not said."""
+
+    sources: tuple[Part, ...]
+    root: str = ""
+    seed: int = 0
+    depth: str = "source"
+    depth_encoding: str | None = None
+    annotator: str | Mapping[str, float] = "template"
+    dedupe: str = "content"
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a build works on. licenses: source -> terms. config: what else decides about its rows."""
+
+    rows: Rows
+    add_depth: AddDepth
+    kind: str
+    seed: int
+    annotator: Any
+    licenses: Mapping[str, str]
+    config: Mapping[str, Any]
+
+
+def open_input(
+    source: str,
+    images: Path | None = None,
+    depth: str | None = None,
+    depth_encoding: str | None = None,
+    annotator: Any = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Input:
+    """One source, or a recipe: its file or the name of one in the package. None: as the recipe says, or the default.
+
+    With a recipe `images` is the folder of its relative paths, and `limit` the first so many rows of each source.
+
+    Raises `InputError` for what is unknown or missing, before a row is read.
+    """
+    if _is_recipe(source):
+        if columns or depth_encoding:
+            raise InputError(
+                f"{source}: a recipe names columns and depth_encoding for each of its sources; leave the flags out"
+            )
+        return _of_recipe(_overridden(read_recipe(source, images), depth, annotator, limit, seed))
+    seed, depth, columns = seed or 0, depth or "source", columns or {}
+    kind = source.partition(":")[0]
+    rows = open_source(source, Options(images, seed, depth_encoding, columns))
+    config = {
+        "images": None if images is None else str(images),
+        "depth": depth,
+        "depth_encoding": depth_encoding,
+        "limit": limit,
+    } | ({"columns": dict(columns)} if columns else {})
+    return Input(
+        islice(rows, limit),
+        depth_adder(depth, depth_encoding),
+        kind,
+        seed,
+        "template" if annotator is None else annotator,
+        {kind: find_source(source)[0].license},
+        config,
+    )
+
+
+def _overridden(recipe: Recipe, depth: str | None, annotator: Any, limit: int | None, seed: int | None) -> Recipe:
+    """The recipe with what the flags say instead; a depth is that of all sources."""
+    parts = recipe.sources
+    if depth is not None:
+        parts = tuple(replace(part, depth=None, depth_encoding=None) for part in parts)
+    if limit is not None:
+        parts = tuple(replace(part, limit=min(part.limit or limit, limit)) for part in parts)
+    return replace(
+        recipe,
+        sources=parts,
+        depth=depth or recipe.depth,
+        annotator=recipe.annotator if annotator is None else annotator,
+        seed=recipe.seed if seed is None else seed,
+    )
+
+
+def _of_recipe(recipe: Recipe) -> Input:
+    licenses = {part.name: _check(part, recipe) for part in recipe.sources}
+    config = {"recipe": {**asdict(recipe), "sources": [asdict(part) for part in recipe.sources]}}
+    return Input(mixed(recipe), _adders(recipe), MIX, recipe.seed, recipe.annotator, licenses, config)
+
+
+def _is_recipe(source: str) -> bool:
+    return ":" not in source and (source.endswith((".yaml", ".yml")) or source in recipe_names())
+
+
+def read_recipe(source: str, root: Path | None = None) -> Recipe:
+    """A recipe file, or a recipe of the package by its name. root: instead of the one it says.
+
+    Raises `InputError` that names the field and what it expects.
+    """
+    data = read_yaml(source)
+    parts = data.pop("sources", None)
+    if not isinstance(parts, list) or not parts:
+        raise InputError(f"{source}: no recipe of a data set; expected `sources:` with a list of them")
+    recipe = _fields(Recipe, {"sources": ()} | data, source)
+    if recipe.dedupe not in DEDUPE:
+        raise unknown_name("dedupe", str(recipe.dedupe), DEDUPE)
+    base = Path(source).parent if source.endswith((".yaml", ".yml")) else Path()
+    named = []
+    for number, entry in enumerate(parts, 1):
+        where = f"{source}, source {number}"
+        entry = {"source": entry} if isinstance(entry, str) else entry
+        if isinstance(entry, dict) and not entry.get("source"):
+            raise InputError(f"{where}: needs `source: KIND:PATH`")
+        part = _fields(Part, entry, where)
+        part = replace(part, name=part.name or part.source.partition(":")[0])
+        if part.weight is not None and recipe.total is None:
+            raise InputError(f"{where}: a weight is a share of `total`, which the recipe does not say")
+        if part.name in [earlier.name for earlier in named]:
+            raise InputError(f"{where}: a second source with the name {part.name!r}; give it a `name` of its own")
+        named.append(part)
+    return replace(recipe, sources=tuple(named), root=str(root or base / recipe.root))
+
+
+_NUMBERS = {"limit": 1, "cap": 1, "total": 1, "seed": 0, "weight": 0}
+"""Fields that are numbers, and the least of them."""
+
+
+def _fields(kind: Any, data: Any, where: str) -> Any:
+    """A dataclass from a mapping of its fields."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"{where}: expected fields with values, got {data!r:.80}")
+    known = [f.name for f in dataclasses.fields(kind)]
+    for name, value in data.items():
+        if name not in known:
+            raise InputError(f"{where}: {unknown_name('field', str(name), known)}")
+        whole = name != "weight"
+        if (
+            name in _NUMBERS
+            and value is not None
+            and (
+                isinstance(value, bool)
+                or not isinstance(value, int if whole else (int, float))
+                or value < _NUMBERS[name]
+            )
+        ):
+            number = "a whole number" if whole else "a number"
+            raise InputError(f"{where}: {name} {value!r}: expected {number} from {_NUMBERS[name]} on")
+        if name in ("source", "name", "images", "depth", "depth_encoding", "root") and not isinstance(
+            value, str | None
+        ):
+            raise InputError(f"{where}: {name} {value!r}: expected text")
+        if name == "annotator" and not isinstance(value, (str, Mapping)):
+            raise InputError(f"{where}: annotator {value!r}: expected its name, or names with their shares")
+        if name == "columns" and not isinstance(value, Mapping):
+            raise InputError(f"{where}: columns {value!r:.80}: expected FIELD: COLUMN")
+    return kind(**data)
+
+
+# --- from a recipe to rows -----------------------------------------------------------------------------------------
+
+
+def mixed(recipe: Recipe) -> Iterator[Sample | Reject]:
+    """The rows of all sources, one source after the other: rejects, samples that were drawn, and duplicates."""
+    repeated = _Repeated(recipe.dedupe)
+    for part, quota in zip(recipe.sources, quotas(recipe), strict=True):
+        last = None if quota is None else _last_drawn(_open(part, recipe), quota, recipe.seed, part.name)
+        for row in _open(part, recipe):
+            if isinstance(row, Reject):
+                yield replace(row, id=f"{part.name}:{row.id}")
+            elif last is None or _key(recipe.seed, part.name, row.id) <= last:
+                sample = replace(row, id=f"{part.name}:{row.id}", meta={**row.meta, "source": part.name})
+                yield repeated.reject(sample) or sample
+
+
+def quotas(recipe: Recipe) -> list[int | None]:
+    """How many samples each source may give; None: all."""
+    weights = [1.0 if part.weight is None else part.weight for part in recipe.sources]
+    shares: Sequence[int | None] = [None] * len(weights)
+    if recipe.total is not None:
+        shares = [round(recipe.total * weight / (sum(weights) or 1.0)) for weight in weights]
+    return [
+        min((n for n in (part.cap, share) if n is not None), default=None)
+        for part, share in zip(recipe.sources, shares, strict=True)
+    ]
+
+
+def _open(part: Part, recipe: Recipe) -> Rows:
+    source, images = _placed(part, recipe)
+    options = Options(images, recipe.seed, part.depth_encoding or recipe.depth_encoding, part.columns)
+    return islice(open_source(source, options), part.limit)
+
+
+def _placed(part: Part, recipe: Recipe) -> tuple[str, Path | None]:
+    """The name of a source and the folder of its photos, with paths below the recipe's root."""
+    source, path = find_source(part.source)
+    root = Path(recipe.root)
+    if not source.remote or (root / path.partition(":")[0]).is_dir():
+        return f"{part.source.removesuffix(path)}{root / path}", root / part.images if part.images else None
+    return part.source, root / part.images if part.images else None
+
+
+def _check(part: Part, recipe: Recipe) -> str:
+    """The terms of a source that is there. Raises `InputError` for one that is not, without reading it."""
+    name, images = _placed(part, recipe)
+    source, path = find_source(name)
+    if not source.remote and not Path(path).exists():
+        raise InputError(f"{path}: no such file or folder (source {part.name!r} of the recipe)")
+    if images is not None and not images.is_dir():
+        raise InputError(f"{images}: no such folder of photos (source {part.name!r} of the recipe)")
+    return source.license
+
+
+def _key(seed: int, name: str, key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}\0{name}\0{key}".encode(), digest_size=8).digest())
+
+
+def _last_drawn(rows: Rows, quota: int, seed: int, name: str) -> int:
+    """The largest of the `quota` smallest keys: what is drawn is what is not above it."""
+    drawn = heapq.nsmallest(quota, (_key(seed, name, row.id) for row in rows if isinstance(row, Sample)))
+    return drawn[-1] if drawn else -1
+
+
+class _Repeated:
+    """The questions so far, by the photo that they are about."""
+
+    def __init__(self, dedupe: str) -> None:
+        self.dedupe = dedupe
+        self._asked: set[bytes] = set()
+        # Rows about one photo usually follow each other.
+        self._of_file = lru_cache(maxsize=256)(lambda path: _digest(Path(path).read_bytes()))
+
+    def reject(self, sample: Sample) -> Reject | None:
+        """`duplicate_question` where it was asked about the same photo; else None, and it counts as asked."""
+        if self.dedupe == "none":
+            return None
+        asked = " ".join(sample.question.casefold().split())
+        key = _digest(b"\0".join((self._photo(sample), asked.encode(), "\0".join(sample.choices).encode())))
+        if key in self._asked:
+            return Reject(sample.id, "duplicate_question", f"asked before about this photo: {sample.question}")
+        self._asked.add(key)
+        return None
+
+    def _photo(self, sample: Sample) -> bytes:
+        if not isinstance(sample.image, (str, Path)):
+            return b"" if sample.image is None else _digest(sample.photo().tobytes())
+        if self.dedupe == "name":
+            return plain_name(Path(sample.image).name).encode()
+        return self._of_file(str(sample.image))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _adders(recipe: Recipe) -> AddDepth:
+    """Gives each sample the depth that its source is to have; a model that several sources name is loaded once."""
+    of_depth: dict[tuple[str, str | None], AddDepth] = {}
+    of_source: dict[str, AddDepth] = {}
+    for part in recipe.sources:
+        depth, encoding = part.depth or recipe.depth, part.depth_encoding or recipe.depth_encoding
+        folder = Path(recipe.root) / depth
+        key = str(folder) if folder.is_dir() else depth, encoding
+        if key not in of_depth:
+            of_depth[key] = depth_adder(*key)
+        of_source[part.name] = of_depth[key]
+    return lambda sample: of_source[sample.meta["source"]](sample)

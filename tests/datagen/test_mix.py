@@ -1,0 +1,217 @@
+"""Recipes: several sources as one, drawn and without duplicates, whatever the order of their rows."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sifthinker import cli
+from sifthinker.datagen.build import build
+from sifthinker.datagen.mix import mixed, quotas, read_recipe
+from sifthinker.datagen.outcome import Reject
+from sifthinker.errors import InputError
+from sifthinker.records import read_samples
+from sifthinker.sample import Sample
+
+from .photos import jsonl, own_rows, photo
+from .published import coco, vg_questions, yolo
+
+
+def recipe(folder: Path, sources, **fields) -> Path:
+    path = folder / "mix.yaml"
+    path.write_text(yaml.safe_dump({"sources": sources, **fields}))
+    return path
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two sets of 12 and 8 rows."""
+    for name, count in (("a", 12), ("b", 8)):
+        (tmp_path / name).mkdir()
+        own_rows(tmp_path / name, count)
+    return [{"name": name, "source": f"jsonl:{name}/rows.jsonl"} for name in "ab"]
+
+
+def rows(path, **changes):
+    return list(mixed(read_recipe(str(path), **changes)))
+
+
+def ids(path):
+    return [row.id for row in rows(path) if isinstance(row, Sample)]
+
+
+def test_sources_follow_one_another_and_name_their_rows(tmp_path, two):
+    found = ids(recipe(tmp_path, two, dedupe="none"))
+    assert found == [f"a:row{i}" for i in range(12)] + [f"b:row{i}" for i in range(8)]
+    assert {row.id[0]: row.meta["source"] for row in rows(recipe(tmp_path, two, dedupe="none"))} == {"a": "a", "b": "b"}
+
+
+def test_the_same_photo_is_asked_the_same_only_once(tmp_path, two):
+    """The photos of both sets are equal in content and name; equal names with other content are other photos."""
+    for dedupe, duplicates in (("content", 8), ("name", 8), ("none", 0)):
+        rejects = [row for row in rows(recipe(tmp_path, two, dedupe=dedupe)) if isinstance(row, Reject)]
+        assert [row.reason for row in rejects] == ["duplicate_question"] * duplicates
+    for i in range(8):
+        photo(tmp_path / f"b/p{i}.png", seed=100 + i)
+    assert len(ids(recipe(tmp_path, two, dedupe="content"))) == 20
+    assert len(ids(recipe(tmp_path, two, dedupe="name"))) == 12
+    (tmp_path / "b/p0.png").write_bytes((tmp_path / "a/p5.png").read_bytes())
+    assert len(ids(recipe(tmp_path, two, dedupe="content"))) == 19
+
+
+def test_a_cap_draws_the_same_rows_in_any_order(tmp_path, two):
+    two[0]["cap"] = 5
+    path = recipe(tmp_path, two[:1])
+    drawn = ids(path)
+    assert len(drawn) == 5
+    assert drawn != [f"a:row{i}" for i in range(5)], "drawn, not the first ones"
+    lines = (tmp_path / "a/rows.jsonl").read_text().splitlines()
+    random.Random(1).shuffle(lines)
+    jsonl(tmp_path / "a/rows.jsonl", lines)
+    assert sorted(ids(path)) == sorted(drawn)
+    assert sorted(ids(recipe(tmp_path, two[:1], seed=1))) != sorted(drawn)
+    # More rows in the source, or a larger cap, only add to what was drawn of these.
+    assert set(drawn) < set(ids(recipe(tmp_path, [two[0] | {"cap": 8}])))
+    assert len(ids(recipe(tmp_path, [two[0] | {"cap": 99}]))) == 12
+
+
+def test_every_row_is_drawn_equally_often(tmp_path, two):
+    two[0]["cap"] = 3
+    counts = Counter(key for seed in range(200) for key in ids(recipe(tmp_path, two[:1], seed=seed)))
+    assert len(counts) == 12
+    # 600 draws of 12 rows: 50 each, with a standard deviation of 6.
+    assert all(25 < n < 75 for n in counts.values())
+
+
+def test_weights_share_a_total(tmp_path, two):
+    two[0]["weight"] = 3
+    path = recipe(tmp_path, two, total=8, dedupe="none")
+    assert quotas(read_recipe(str(path))) == [6, 2]
+    assert Counter(key[0] for key in ids(path)) == {"a": 6, "b": 2}
+    two[0]["cap"] = 4
+    assert quotas(read_recipe(str(recipe(tmp_path, two, total=8)))) == [4, 2]
+    two[1]["weight"] = 0
+    assert quotas(read_recipe(str(recipe(tmp_path, two, total=8)))) == [4, 0]
+    assert not any(key.startswith("b") for key in ids(recipe(tmp_path, two, total=8)))
+
+
+def test_bad_rows_of_every_source_are_told_once(tmp_path, two):
+    (tmp_path / "a/p3.png").unlink()
+    two[0] |= {"cap": 5}
+    rejects = [row for row in rows(recipe(tmp_path, two, dedupe="none")) if isinstance(row, Reject)]
+    assert [(r.id, r.reason) for r in rejects] == [("a:row3", "image_missing")]
+
+
+def test_a_mix_of_kinds_is_built_and_says_its_sources(tmp_path, capsys):
+    for kind, write in (("coco", coco), ("yolo", yolo), ("vg", vg_questions)):
+        (tmp_path / kind).mkdir()
+        write(tmp_path / kind)
+    sources = [
+        {"source": "coco:coco/instances_train2017.json", "images": "coco"},
+        {"source": "yolo:yolo", "name": "mine", "cap": 2},
+        {"source": "vg:vg/question_answers.json", "depth": "none"},
+    ]
+    path = recipe(tmp_path, sources, seed=4, dedupe="content")
+    out = tmp_path / "out"
+    assert cli.run(["build", str(path), "--out", str(out), "--json"]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["kind"] == "mix"
+    assert manifest["seed"] == 4
+    assert manifest["read"] == manifest["kept"] + manifest["rejected"]
+    # YOLO's photo is COCO's, and so are most of its questions.
+    assert manifest["sources"].keys() >= {"coco", "vg"}
+    assert sum(manifest["sources"].values()) == manifest["kept"]
+    assert manifest["rejects_by_reason"]["duplicate_question"] >= 1
+    assert Counter(sample.id.partition(":")[0] for sample, _ in read_samples(out)) == manifest["sources"]
+    card = (out / "README.md").read_text()
+    assert f"| coco | {manifest['sources']['coco']} | annotations CC BY 4.0" in card
+    again = tmp_path / "again"
+    build(str(path), again)
+    for name in ("data-00000.parquet", "rejects.jsonl"):
+        assert (again / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_flags_stand_above_the_recipe(tmp_path, two):
+    (tmp_path / "depths").mkdir()
+    path = recipe(tmp_path, [two[0] | {"depth": "depths"}, two[1]], seed=1, dedupe="none")
+    manifest = build(str(path), tmp_path / "out", seed=2, depth="none", limit=3)
+    assert (manifest["seed"], manifest["kept"], manifest["sources"]) == (2, 6, {"a": 3, "b": 3})
+    assert build(str(path), tmp_path / "own")["rejects_by_reason"] == {"depth_missing": 12}
+    with pytest.raises(InputError, match="a recipe names columns and depth_encoding for each of its sources"):
+        build(str(path), tmp_path / "more", depth_encoding="mm")
+
+
+def test_images_is_the_folder_of_all_paths(tmp_path, two):
+    path = recipe(tmp_path, two, dedupe="none")
+    elsewhere = tmp_path / "recipes"
+    elsewhere.mkdir()
+    path = path.rename(elsewhere / "mix.yaml")
+    with pytest.raises(InputError, match=r"recipes/a/rows.jsonl: no such file or folder \(source 'a' of the recipe\)"):
+        build(str(path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert build(str(path), tmp_path / "out", images=tmp_path)["kept"] == 20
+    path.write_text(path.read_text() + "root: ..\n")
+    assert build(str(path), tmp_path / "out2")["kept"] == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 1", "no recipe of a data set; expected `sources:` with a list"),
+        ("sources: []", "expected `sources:` with a list"),
+        ("sources: [3]", "source 1: expected fields with values, got 3"),
+        ("sources: [{name: a}]", "source 1: needs `source: KIND:PATH`"),
+        ("sources: [{source: 'coco:a', caps: 3}]", "source 1: unknown field 'caps': did you mean 'cap'"),
+        ("sources: [{source: 'coco:a', cap: 0}]", "source 1: cap 0: expected a whole number from 1 on"),
+        ("sources: [{source: 'coco:a', cap: 1.5}]", "cap 1.5: expected a whole number"),
+        ("sources: [{source: 'coco:a', weight: -1}]", "weight -1: expected a number from 0 on"),
+        ("sources: [{source: 'coco:a', weight: 2}]", "a weight is a share of `total`, which the recipe does not say"),
+        ("sources: [{source: 'coco:a', images: 3}]", "images 3: expected text"),
+        (
+            "sources: ['coco:a', 'coco:b']",
+            "source 2: a second source with the name 'coco'; give it a `name` of its own",
+        ),
+        ("sources: ['coco:a']\nseeds: 3", "unknown field 'seeds': did you mean 'seed'"),
+        ("sources: ['coco:a']\ndedupe: both", "unknown dedupe 'both'"),
+        ("sources: ['coco:a']\nannotator: 3", "annotator 3: expected its name, or names with their shares"),
+        ("sources: ['cocoa:a']", "unknown source 'cocoa': did you mean 'coco'"),
+        ("sources: ['coco:a']", "a: no such file or folder"),
+        ("sources: [{source: 'jsonl:mix.yaml', images: nowhere}]", "nowhere: no such folder of photos"),
+        ("sources: [", "mix.yaml"),
+    ],
+)
+def test_recipes_with_mistakes(tmp_path, text, message):
+    (tmp_path / "mix.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        build(str(tmp_path / "mix.yaml"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_sif_50k(tmp_path, shared_data, capsys):
+    """The recipe of the package on a folder laid out as it says, with the real rows that are at hand."""
+    names = ("cub", "flickr30k", "gqa", "openimages", "visual7w", "vsr")
+    (tmp_path / "viscot/metadata").mkdir(parents=True)
+    for name in names:
+        real = shared_data / f"viscot/viscot_dataset/{name}_cot_train.jsonl"
+        lines = real.read_text().splitlines() if real.exists() else []
+        if name == "vsr":
+            lines += (shared_data / "viscot/on_coco/vsr_cot_train.jsonl").read_text().splitlines()
+        jsonl(tmp_path / f"viscot/metadata/{name}_cot_train.jsonl", lines)
+        (tmp_path / f"viscot/cot/{name.replace('visual', 'v')}").mkdir(parents=True)
+    for path in (shared_data / "coco/images").rglob("*.jpg"):
+        (tmp_path / "viscot/cot/vsr" / path.name).symlink_to(path)
+    photo(tmp_path / "tallyqa/images/VG_100K_2/1.jpg")
+    record = {"image": "VG_100K_2/1.jpg", "question": "How many?", "question_id": 5, "answer": 1}
+    (tmp_path / "tallyqa/train.json").write_text(json.dumps([record | {"boxes": [[0.1, 0.1, 0.5, 0.5]]}]))
+    arguments = ["build", "sif-50k", "--images", str(tmp_path), "--out", str(tmp_path / "out"), "--depth", "none"]
+    assert cli.run([*arguments, "--json"]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["sources"] == {"tallyqa": 1, "vsr": 2}
+    assert manifest["rejects_by_reason"] == {"box_outside": 15, "image_missing": 300}
+    documents = {"docvqa", "dude", "infographicsvqa", "sroie", "textcap", "textvqa"}
+    used = read_recipe("sif-50k").sources
+    assert not {part.name for part in used} & documents
+    assert all(part.cap == 10_000 for part in used)
