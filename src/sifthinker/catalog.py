@@ -90,7 +90,7 @@ KINDS: dict[str, Callable[[], Lines]] = {
 
 def catalog_json(kind: str | None = None) -> dict[str, list[dict[str, Any]]]:
     """The same for programs: kind -> entries with `name` and `about`; sources and tasks also where they are from."""
-    found = {
+    found: dict[str, list[dict[str, Any]]] = {
         name: [{"name": entry, "about": about} for entry, about in pick("kind", name, KINDS)()]
         for name in ([kind] if kind else KINDS)
     }
