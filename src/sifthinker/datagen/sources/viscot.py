@@ -35,7 +35,9 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     files = sorted(path.glob("*_cot_*.jsonl")) if path.is_dir() else [path]
     if not files:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:8])
-        raise InputError(f"{path}: no Visual-CoT metadata; looked for *_cot_*.jsonl; found {there or 'nothing'}")
+        raise InputError(
+            f"{path}: not a readable file, and no metadata folder; looked for *_cot_*.jsonl; found {there or 'nothing'}"
+        )
     for file in files:
         yield from _read(file, options.photos(path))
 
