@@ -236,6 +236,16 @@ def _paragraph(
     return picture
 
 
+def text_picture(text: str, size: Size) -> Image.Image:
+    """A picture of a text, in place of the photo of a question in words; what does not fit is cut off."""
+    margin, line = 10, 14
+    canvas = Image.new("RGB", size, SHADE)
+    lines = max(1, (size[1] - 2 * margin) // round(line * 1.4))
+    words = _paragraph(text, size[0] - 2 * margin, line, ground=SHADE, max_lines=lines)
+    canvas.paste(words, (margin, margin))
+    return canvas
+
+
 def _stack(pictures: Sequence[Image.Image], gap: int = 10, margin: int = 0, ground: Color = PAPER) -> Image.Image:
     width = max(p.width for p in pictures) + 2 * margin
     height = sum(p.height for p in pictures) + gap * (len(pictures) - 1) + 2 * margin

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..draw import GREEN, Color, color_depth, contact_sheet, draw_boxes
+from ..draw import GREEN, Color, color_depth, contact_sheet, draw_boxes, text_picture
 from ..records import from_row, rows_at
 from ..sample import Sample
 from ..trace import Trace
@@ -41,7 +41,7 @@ def sheet(folder: Path, kept: int) -> bytes:
 def tile(sample: Sample, trace: Trace | None) -> Image.Image:
     """Photo and, where there is one, depth map: side by side, or one above the other where they are wide."""
     if sample.image is None:
-        return Image.new("RGB", TILE, (240, 240, 240))
+        return text_picture(sample.question, TILE)
     photo, depth = sample.photo(), sample.depth_map()
     chain = [box for step in trace.steps[:-1] for box in step.area.boxes if not box.is_whole] if trace else []
     views = [draw_boxes(draw_boxes(photo, chain, color=CHAIN), sample.boxes, color=GREEN)]
@@ -58,10 +58,12 @@ def tile(sample: Sample, trace: Trace | None) -> Image.Image:
 
 
 def caption(sample: Sample, trace: Trace | None) -> str:
-    """Id, question, answer, and the last words of the chain."""
+    """Id, question if there is a photo beside it, answer, and the last words of the chain."""
     choices = " ".join(f"({chr(65 + i)}) {c}" for i, c in enumerate(sample.choices))
     last = f"\n{trace.steps[-1].text}" if trace and trace.steps else ""
-    return f"{sample.id}\n{sample.question} {choices}\n-> {sample.answer}{last}"
+    asked = [] if sample.image is None else [sample.question]
+    words = " ".join([*asked, choices]).strip()
+    return "\n".join([sample.id, *([words] if words else []), f"-> {sample.answer}{last}"])
 
 
 def card(manifest: Mapping[str, Any]) -> str:

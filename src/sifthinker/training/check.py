@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from ..draw import contact_sheet, draw_boxes
+from ..draw import contact_sheet, draw_boxes, text_picture
 from ..engines.processor import load_processor, model_config, pixel_grid
 from ..errors import InputError, SifError
 from ..prompt import family_of
@@ -37,7 +37,7 @@ from .trl_rewards import PROGRESS, find_rewards, finite
 READ = 64
 """Rows whose pictures are decoded side by side."""
 SHEET_TILES = 24
-BLANK = (96, 96)
+BLANK = (320, 240)
 """Size of the tile of a question in words."""
 
 Pairs = Sequence[tuple[Sample, Trace | None]]
@@ -316,7 +316,7 @@ def _sheet(pairs: Pairs) -> Any:
 
 def _picture(sample: Sample) -> Image.Image:
     if sample.image is None:
-        return Image.new("RGB", BLANK, (240, 240, 240))
+        return text_picture(sample.question, BLANK)
     return draw_boxes(sample.photo(), sample.boxes)
 
 
