@@ -47,6 +47,23 @@ def scene(root, photo_name, depth_name, per_metre=1000, **files):
         ("TUM_color.png", "TUM_depth.png", 5000, {}),
         ("rgb_1.jpg", "depth_1.png", 256, {"cameras_json": '{"depth_scale_units_per_metre": 256.0}'}),
         ("rgb_1.jpg", "depth_1.png", 1000, {"cameras_json": '{"depth_scale_units_per_metre": 1000.0}'}),
+        ("rgb_00045.jpg", "sync_depth_00045.png", 1000, {}),
+        ("image_02/data/0000000005.png", "proj_depth/groundtruth/image_02/0000000005.png", 256, {}),
+        (
+            "image/2011_09_26_drive_0002_sync_image_0000000005_image_02.png",
+            "groundtruth_depth/2011_09_26_drive_0002_sync_groundtruth_depth_0000000005_image_02.png",
+            256,
+            {},
+        ),
+        (
+            "rgb/1305031102.175304.png",
+            "depth/1305031102.160407.png",
+            5000,
+            {
+                "rgb_txt": "# color images\n1305031102.175304 rgb/1305031102.175304.png\n",
+                "depth_txt": "1305031102.160407 depth/1305031102.160407.png\n1305031102.2 depth/late.png\n",
+            },
+        ),
         ("a.jpg", "b.png", 5000, {"rgbd_json": '{"pairs": [{"image": "a.jpg", "depth": "b.png", "encoding": "tum"}]}'}),
     ],
 )
@@ -61,6 +78,35 @@ def test_layouts_say_what_the_numbers_mean(tmp_path, photo_name, depth_name, per
     rows = read(tmp_path)
     assert len(rows) >= 3
     assert all(isinstance(row, Sample) for row in rows)
+
+
+def test_photos_without_a_depth_map_in_time(tmp_path):
+    scene(
+        tmp_path,
+        "rgb/1.0.png",
+        "depth/1.1.png",
+        rgb_txt="1.0 rgb/1.0.png\n1.1 rgb/gone.png",
+        depth_txt="1.1 depth/1.1.png",
+    )
+    far, gone = find_pairs(tmp_path, None)
+    assert isinstance(far, Reject)
+    assert far.detail == "no depth map within 0.02 s of 1.0"
+    assert isinstance(gone, Reject)
+    assert gone.reason == "image_missing"
+
+
+def test_scannet_depth_takes_the_size_of_its_photo(tmp_path):
+    photo(tmp_path / "color/7.jpg", (320, 240))
+    levels(tmp_path / "depth/7.png", 1000)
+    (pair,) = find_pairs(tmp_path, None)
+    assert isinstance(pair, Pair)
+    assert pair.depth().size == SIZE
+    (tmp_path / "intrinsic").mkdir()
+    (tmp_path / "intrinsic/intrinsic_color.txt").write_text("1 0 0 0")
+    (pair,) = find_pairs(tmp_path, None)
+    assert isinstance(pair, Pair)
+    assert pair.depth().size == (320, 240)
+    assert any(isinstance(row, Sample) for row in read(tmp_path))
 
 
 def test_sun_rotation_and_a_scene_folder(tmp_path):

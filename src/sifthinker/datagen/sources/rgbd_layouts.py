@@ -1,8 +1,14 @@
 """How folders of photos with true depth are laid out: which files belong together, and what the depth numbers mean.
 
-`LAYOUTS` lists what can be told from file names. Three things are read from files instead: `rgbd.json` (yours: declares
-pairs and encodings), `cameras.json` (units a metre, beside rgb_N / depth_N), and `infos.json` of SUN RGB-D in
-mmdetection3d's form (points to be projected, labelled boxes). An encoding is never guessed from magnitudes.
+`LAYOUTS` lists what can be told from file names. Four things are read from files instead: `rgbd.json` (yours: declares
+pairs and encodings), `cameras.json` (units a metre, beside rgb_N / depth_N), `rgb.txt` and `depth.txt` of a TUM RGB-D
+sequence (times), and `infos.json` of SUN RGB-D in mmdetection3d's form (points to be projected, labelled boxes). An
+encoding is never guessed from magnitudes.
+
+Sources: ScanNet's SensReader (color/N.jpg, depth/N.png in mm, of different sizes);
+https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats; the development kit of KITTI's depth set
+(drive/proj_depth/groundtruth, val_selection_cropped); NYU Depth V2 as prepared for monocular depth (rgb_N.jpg,
+sync_depth_N.png in mm).
 """
 
 from __future__ import annotations
@@ -47,6 +53,7 @@ class Layout:
     """photo: pattern of photo paths in a folder. depth: glob of their depth file, with the pattern's groups.
 
     encoding: key of `depth.ENCODINGS`; None: what --depth-encoding says. beside: a file that must be in the folder.
+    resized: the depth map has another size than the photo, of the same view; the nearest pixel is taken.
     """
 
     name: str
@@ -54,9 +61,31 @@ class Layout:
     depth: str
     encoding: str | None
     beside: str | None = None
+    resized: bool = False
 
 
 LAYOUTS = (
+    Layout(
+        "ScanNet",
+        re.compile(r"color/(?P<key>\d+)\.(?:jpg|png)"),
+        "depth/{key}.png",
+        "mm",
+        "intrinsic/intrinsic_color.txt",
+        resized=True,
+    ),
+    Layout("NYU, prepared", re.compile(r"rgb_(?P<key>\d+)\.jpg"), "sync_depth_{key}.png", "mm"),
+    Layout(
+        "KITTI drive",
+        re.compile(r"(?P<camera>image_0\d)/data/(?P<key>\d+)\.png"),
+        "proj_depth/groundtruth/{camera}/{key}.png",
+        "kitti",
+    ),
+    Layout(
+        "KITTI selection",
+        re.compile(r"image/(?P<drive>.+)_image_(?P<key>\d+)_(?P<camera>image_0\d)\.png"),
+        "groundtruth_depth/{drive}_groundtruth_depth_{key}_{camera}.png",
+        "kitti",
+    ),
     Layout("SUN RGB-D scene", re.compile(r"image/(?P<key>[^/]+)\.jpg"), "depth_bfx/*.png", "sun", "intrinsics.txt"),
     Layout("slambook2 office", re.compile(r"color/(?P<key>[^/]+)\.png"), "depth/{key}.pgm", "mm"),
     Layout("Redwood / Open3D", re.compile(r"color/(?P<key>[^/]+)\.jpg"), "depth/{key}.png", "mm"),
@@ -96,6 +125,9 @@ def _in_folder(
     if infos.is_file():
         yield from _sunrgbd(infos, root)
         return
+    if (folder / "rgb.txt").is_file() and (folder / "depth.txt").is_file():
+        yield from _tum(folder, root, claimed)
+        return
     cameras = _read(folder / "cameras.json") if (folder / "cameras.json").is_file() else {}
     scale = cameras.get("depth_scale_units_per_metre") if isinstance(cameras, dict) else None
     here = [p for p in photos if p not in claimed and p.is_relative_to(folder)]
@@ -110,12 +142,16 @@ def _in_folder(
                 continue
             claimed.add(path)
             known = layout.encoding or (PER_METRE.get(scale) if scale is not None else encoding)
-            yield Pair(path.relative_to(root).as_posix(), path, _loader(found[0], known), (path, found[0]))
+            loader = _loader(found[0], known, path if layout.resized else None)
+            yield Pair(path.relative_to(root).as_posix(), path, loader, (path, found[0]))
             break
 
 
-def _loader(path: Path, encoding: str | None) -> Callable[[], DepthMap]:
-    return lambda: load_depth(path, encoding)
+def _loader(path: Path, encoding: str | None, photo: Path | None = None) -> Callable[[], DepthMap]:
+    """photo: whose size the depth map is to have."""
+    if photo is None:
+        return lambda: load_depth(path, encoding)
+    return lambda: load_depth(path, encoding).resized(photo_size(photo))
 
 
 def _id(path: Path, root: Path) -> str:
@@ -160,6 +196,40 @@ def _declared(folder: Path, root: Path, claimed: set[Path]) -> Iterator[Pair | R
             yield Reject(_id(photo, root), "image_missing", f"{photo}, named in {folder / DECLARED}, does not exist")
             continue
         yield Pair(photo.relative_to(root).as_posix(), photo, _loader(depth, encoding), (photo, depth))
+
+
+# --- TUM RGB-D sequences -------------------------------------------------------------------------------------------
+
+APART_S = 0.02
+"""Seconds between a photo and its depth map at most, as in the set's own `associate.py`."""
+
+
+def _tum(folder: Path, root: Path, claimed: set[Path]) -> Iterator[Pair | Reject]:
+    """Photos of rgb.txt, each with the depth map of depth.txt that is nearest to it in time."""
+    photos, depths = _times(folder / "rgb.txt"), _times(folder / "depth.txt")
+    for time, name in photos:
+        near = min(depths, key=lambda entry: abs(entry[0] - time), default=None)
+        photo = folder / name
+        claimed.add(photo)
+        if near is None or abs(near[0] - time) > APART_S:
+            yield Reject(_id(photo, root), "no_depth_pair", f"no depth map within {APART_S} s of {time}")
+        elif not photo.is_file():
+            yield Reject(_id(photo, root), "image_missing", f"{photo}, named in {folder / 'rgb.txt'}, does not exist")
+        else:
+            depth = folder / near[1]
+            yield Pair(photo.relative_to(root).as_posix(), photo, _loader(depth, "tum"), (photo, depth))
+
+
+def _times(path: Path) -> list[tuple[float, str]]:
+    """Time in seconds and file name of each line that has both; comments begin with #."""
+    found = []
+    for line in path.read_text(errors="replace").splitlines():
+        time, _, name = line.strip().partition(" ")
+        try:
+            found.append((float(time), name.strip()))
+        except ValueError:
+            continue
+    return [(time, name) for time, name in found if name]
 
 
 # --- SUN RGB-D as mmdetection3d stores it --------------------------------------------------------------------------
