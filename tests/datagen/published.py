@@ -249,9 +249,16 @@ def refcoco(folder: Path) -> str:
 
 def tallyqa(folder: Path) -> str:
     draw(folder / "VG_100K_2/1.jpg")
+    draw(folder / "train2014/COCO_train2014_000000000009.jpg")
+    data = instances("000000000009.jpg")
+    data["annotations"] = data["annotations"][:2]
+    dump(folder / "instances_train2017.json", data)
     record = {"answer": 2, "image": "VG_100K_2/1.jpg", "question": "How many animals?", "question_id": 5}
     boxes = {"boxes": [list(DOG), list(CAT)], "frame": "pixel_xyxy"}
-    return str(dump(folder / "train.json", [record | boxes, record | {"question_id": 6}]))
+    simple = {"answer": 1, "image": "train2014/COCO_train2014_000000000009.jpg", "question": "How many dogs are there?"}
+    dogs = simple | {"question_id": 7, "issimple": True}
+    records = [record | boxes, record | {"question_id": 6}, dogs, dogs | {"question_id": 8, "answer": 2}]
+    return str(dump(folder / "train.json", [*records, dogs | {"question_id": 9, "question": "How many dogs are red?"}]))
 
 
 def rgbd(folder: Path) -> str:

@@ -168,3 +168,17 @@ def test_missing_companions_are_named(tmp_path):
     (tmp_path / "data.yaml").write_text("nc: 2")
     with pytest.raises(InputError, match=r"data.yaml: expected `names: \[dog, ...\]`"):
         list(open_source(f"yolo:{tmp_path}", Options()))
+
+
+def test_tallyqa_takes_boxes_of_coco_where_they_are_as_many_as_the_answer(tmp_path):
+    from .published import tallyqa
+
+    rows = list(open_source(f"tallyqa:{tallyqa(tmp_path)}", Options(tmp_path)))
+    samples = [(row.id, row.answer, row.meta.get("labels")) for row in rows if isinstance(row, Sample)]
+    assert samples == [("tallyqa-5", "2", None), ("tallyqa-7", "1", ["dog"])]
+    details = [row.detail.partition(" in ")[0] for row in rows if isinstance(row, Reject)]
+    assert details == [
+        "answer 2, but 0 boxes of 'animals'",
+        "answer 2, but 1 boxes of 'dog'",
+        "answer 1, but 0 boxes of 'dogs are red'",
+    ]

@@ -64,7 +64,7 @@ SOURCES: dict[str, Source] = {
     ),
     "tallyqa": Source(
         tallyqa.read,
-        "TallyQA records; rows without boxes are rejected",
+        "TallyQA records with boxes, of their own or of COCO's annotations",
         ANY,
         "Apache-2.0 (github.com/manoja328/TallyQA_dataset); images of COCO and Visual Genome, under Flickr's terms",
     ),

@@ -17,7 +17,7 @@ from typing import Any
 from ...errors import BoxError, InputError
 from ...geometry import Frame
 from ...sample import Sample
-from ..files import read_json
+from ..files import FileIndex, plain_name, read_json
 from ..outcome import Reject
 from ..rows import declared_size
 from .made import Annotated, questions
@@ -106,3 +106,32 @@ def _sort_in(
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         return Reject(place, "malformed_row", f"{type(error).__name__}: {error}")
     return None
+
+
+def boxes_nearby(path: Path, photos: FileIndex) -> tuple[Mapping[str, Mapping[str, list[Any]]] | None, str]:
+    """For sets that ask about COCO's photos: photo -> category -> pixel xywh boxes, none of a category with a crowd.
+
+    From the first `instances*.json` beside `path`, in the folder of the photos or in the one above it; None if there is
+    none. Also that file, or what was looked for. Raises `InputError` for a file that is not COCO's form.
+    """
+    folders = (path.parent, photos.folder, photos.folder.parent)
+    looked = f"instances*.json in {', '.join(map(str, dict.fromkeys(folders)))}"
+    file = next((f for folder in folders for f in sorted(folder.glob("instances*.json"))), None)
+    if file is None:
+        return None, looked
+    data = read_json(file)
+    try:
+        names = {c["id"]: c["name"] for c in data["categories"]}
+        photo_of = {i["id"]: plain_name(Path(i["file_name"]).name) for i in data["images"]}
+        boxes: dict[str, dict[str, list[Any]]] = {photo: {} for photo in photo_of.values()}
+        crowds: list[tuple[str, str]] = []
+        for a in data["annotations"]:
+            photo, name = photo_of[a["image_id"]], names[a["category_id"]]
+            boxes[photo].setdefault(name, []).append(a["bbox"])
+            if a.get("iscrowd"):
+                crowds.append((photo, name))
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{file}: not COCO instances JSON ({error!r})") from error
+    for photo, name in crowds:
+        boxes[photo][name] = []
+    return boxes, str(file)

@@ -16,24 +16,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
 from ...geometry import Frame
 from ...sample import Sample
-from ..files import FileIndex, RowError, read_json, read_lines
+from ..files import RowError, plain_name, read_lines
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
+from .coco import boxes_nearby
 from .options import Options
 
 QUESTION = 'Is this statement about the photo true? "{}" Answer yes or no.'
-
-_Boxes = Mapping[str, Mapping[str, list[Any]]]
-"""Photo -> category -> pixel xywh boxes; a crowd counts as two."""
 
 
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     """One sample a statement."""
     photos = options.photos(path)
-    boxes, looked = _instances(path, photos)
+    boxes, looked = boxes_nearby(path, photos)
     rows = ((f"{path.name}:{n}", row if isinstance(row, Reject) else (n, row)) for n, row in read_lines(path))
 
     def parse(numbered: tuple[int, dict[str, Any]]) -> Found:
@@ -47,9 +44,9 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
             if boxes is None:
                 raise RowError("no_boxes", f"the row has none, and there is no {looked}")
             frame, labels = Frame.PIXEL_XYWH, things(caption, text(row, "relation"))
-            if Path(photo).name not in boxes:
+            if (name := plain_name(Path(photo).name)) not in boxes:
                 raise RowError("no_boxes", f"{photo} has no annotations in {looked}")
-            own = [_one(boxes[Path(photo).name], thing) for thing in labels]
+            own = [_one(boxes[name], thing) for thing in labels]
         return Found(
             id=f"vsr-{path.stem}-{number}",
             image=photo,
@@ -86,23 +83,3 @@ def _one(boxes: Mapping[str, list[Any]], thing: str) -> Any:
     if len(found) != 1:
         raise RowError("no_boxes", f"the photo has {len(found)} boxes for {thing!r}; need one to know which is meant")
     return found[0]
-
-
-def _instances(path: Path, photos: FileIndex) -> tuple[_Boxes | None, str]:
-    """The boxes of all photos and their file; None without a file, and what was looked for."""
-    folders = (path.parent, photos.folder, photos.folder.parent)
-    looked = f"instances*.json in {', '.join(map(str, dict.fromkeys(folders)))}"
-    file = next((f for folder in folders for f in sorted(folder.glob("instances*.json"))), None)
-    if file is None:
-        return None, looked
-    data = read_json(file)
-    try:
-        names = {c["id"]: c["name"] for c in data["categories"]}
-        photo_of = {i["id"]: Path(i["file_name"]).name for i in data["images"]}
-        boxes: dict[str, dict[str, list[Any]]] = {}
-        for a in data["annotations"]:
-            of_photo = boxes.setdefault(photo_of[a["image_id"]], {}).setdefault(names[a["category_id"]], [])
-            of_photo.extend([a["bbox"]] * (2 if a.get("iscrowd") else 1))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{file}: not COCO instances JSON ({error!r})") from error
-    return boxes, str(file)
