@@ -154,16 +154,15 @@ def test_who_waits_to_try_again_leaves_the_place_to_others() -> None:
 
 
 def test_requests_and_tokens_a_minute() -> None:
-    with serve(["x"]) as server, open_engine(f"server:m@{server.url}", rpm=1200) as engine:
-        engine.generate([plain() for _ in range(11)])
-        assert server.busy[-1][0] - server.busy[0][0] >= 0.48  # Ten pauses of 50 ms.
-    # Each takes 100 tokens by the estimate, 12 by the server's count: the pace follows what was used.
+    # How exactly is tested by a clock below; arrivals at a server shake.
+    with serve(["x"]) as server, open_engine(f"server:m@{server.url}", rpm=600) as engine:
+        engine.generate([plain() for _ in range(9)])
+        assert server.busy[-1][0] - server.busy[0][0] >= 0.6  # Eight pauses of 100 ms.
+    # Each takes 1000 tokens by the estimate, 12 by the server's count: the pace follows what was used.
     with serve(["x"]) as server, open_engine(f"server:m@{server.url}", tpm=60_000, concurrency=1) as engine:
-        engine.generate([plain(max_tokens=100)])
-        for _ in range(20):
-            engine.generate([plain(max_tokens=100)])
-        spread = server.busy[-1][0] - server.busy[0][0]
-        assert 20 * 0.012 * 0.9 <= spread < 20 * 0.1
+        for _ in range(21):
+            engine.generate([plain(max_tokens=1000)])
+        assert 0.2 <= server.busy[-1][0] - server.busy[0][0] < 10
 
 
 def test_pace_by_a_clock() -> None:

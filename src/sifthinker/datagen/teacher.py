@@ -163,8 +163,7 @@ class Teacher:
     async def _converse(self, ask: Ask | None, job: Job) -> Answer:
         """Ask, read, and ask again with the fault."""
         chat, fault = messages(job, self.asking.language), ""
-        photo = await asyncio.to_thread(_photo_digest, job)
-        pictures: list[str] = []
+        photo, pictures = await asyncio.to_thread(_shown, job, self.grid, draw=not len(self._replies))
         for turn in range(1 + self.asking.repairs):
             seed = int(row_rng(self.seed, f"teacher {turn} {job.sample.id}").integers(2**31))
             key = _key(self.model, self.grid, job, photo, chat, seed)
@@ -277,10 +276,11 @@ def _filled(chat: Sequence[Message], pictures: Sequence[str]) -> list[Message]:
     return [chat[0], {"role": "user", "content": content}, *chat[2:]]
 
 
-def _photo_digest(job: Job) -> str:
+def _shown(job: Job, grid: int, draw: bool) -> tuple[str, list[str]]:
+    """The digest of the photo and, where no reply can be there yet, the pictures."""
     image = job.sample.image
     data = Path(image).read_bytes() if isinstance(image, (str, Path)) else job.sample.photo().tobytes()
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return hashlib.blake2b(data, digest_size=16).hexdigest(), _pictures(job, grid) if draw else []
 
 
 def _key(model: str, grid: int, job: Job, photo: str, chat: Sequence[Message], seed: int) -> str:

@@ -14,8 +14,8 @@ import re
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from itertools import count
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count, cycle
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 Ask = Callable[[Request], Awaitable[Reply]]
 
+CONNECTIONS = 32
+"""Of one client at most."""
 KEY_VARIABLES = ("SIFTHINKER_API_KEY", "OPENAI_API_KEY")
 
 
@@ -123,13 +125,16 @@ class ServerEngine:
         Any number of calls may wait at the same time: `concurrency` of them are with the server.
         """
         gate = asyncio.Semaphore(self._concurrency)
-        async with self._client(self._timeout_s) as client:
-            yield lambda request: self._ask(client, gate, request)
+        async with AsyncExitStack() as stack:
+            # A client looks at all its connections for every request: with hundreds of them that takes longest of all.
+            needed = -(-self._concurrency // CONNECTIONS)
+            clients = cycle([await stack.enter_async_context(self._client(self._timeout_s)) for _ in range(needed)])
+            yield lambda request: self._ask(next(clients), gate, request)
 
     async def _ask(self, client: AsyncOpenAI, gate: asyncio.Semaphore, request: Request) -> Reply:
         try:
-            # In a thread: while a picture is encoded, other replies come in.
-            body = await asyncio.to_thread(wire, self.model, request)
+            # In a thread: while pictures are encoded, other replies come in.
+            body = await asyncio.to_thread(wire, self.model, request) if request.images else wire(self.model, request)
         except ValueError as error:
             return Reply(request.id, None, error=str(error))
         body |= self._extra_body
