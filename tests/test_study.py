@@ -21,6 +21,9 @@ from sifthinker.errors import InputError
 from sifthinker.metrics import LOWER_IS_BETTER
 from sifthinker.study import look, read_study, study
 from sifthinker.study.spent import measure
+from sifthinker.training.config import read_yaml
+from sifthinker.training.stages import read_stages
+from sifthinker.training.trl_rewards import find_rewards
 from tests.training import mini
 
 SEEDS = [0, 3]
@@ -51,6 +54,7 @@ def recipe(made: tuple[Path, Path]) -> dict[str, Any]:
             },
             {
                 "name": "both", "about": "goes on without depth", "from": "answer", "eval": {"depth": "none"},
+                "against": "base",
                 "stages": [
                     {**sft, "name": "words", "max_steps": 8, "target": "words", "depth": "none", "learning_rate": 8e-3},
                     grpo,
@@ -168,8 +172,10 @@ def test_the_figures_are_those_of_the_items(done: Any, benchmark: str, metric: s
             assert found["difference"] is None
             continue
         change = found["difference"]
+        assert row["against"] == {"base": "answer", "both": "base"}[row["name"]]
+        other = [items(out, row["against"], seed, benchmark) for seed in SEEDS]
         paired = [
-            [v - float(a[i][field]) for v, i in zip(vs, a, strict=True)] for vs, a in zip(values, answer, strict=True)
+            [v - float(a[i][field]) for v, i in zip(vs, a, strict=True)] for vs, a in zip(values, other, strict=True)
         ]
         assert change["by_seed"] == pytest.approx([np.mean(p) for p in paired])
         assert change["value"] == pytest.approx(np.mean(paired))
@@ -226,6 +232,7 @@ def test_once_more_trains_and_asks_nothing_and_prints_the_same(done: Any, capsys
     assert "- `base` is worse than `answer` in answer accuracy (-" in page
     assert " worse** |" in page
     assert "| both | goes on without depth | answer | 18 | 72 |" in page
+    assert "| both<br>against base |" in page
 
 
 def test_settings_that_changed_are_refused(done: Any, made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -244,6 +251,21 @@ def test_settings_that_changed_are_refused(done: Any, made: tuple[Path, Path], t
         study(tmp_path / "other.yaml", out, resume=True)
 
 
+def test_the_recipe_of_the_package_is_read(tmp_path: Path) -> None:
+    plan = read_study(read_yaml("sif-tiny-study"), tmp_path)
+    assert len(plan.seeds) >= 3
+    assert plan.rows["grpo"].against == "sif"
+    for row in plan.rows.values():
+        if not row.stages:
+            continue
+        (stage,) = read_stages(plan.training(row, 0))
+        assert stage.kind == ("grpo" if row.from_row else "sft"), row.name
+        given = plan.rows["grpo" if row.from_row else "sif"].stages[0]
+        assert (stage.trl["max_steps"], stage.config.data) == (given["max_steps"], given["data"]), row.name
+        if row.from_row:
+            find_rewards(stage.config.rewards, stage.config.profile)
+
+
 Change = Callable[[dict[str, Any]], Any]
 
 
@@ -256,6 +278,7 @@ Change = Callable[[dict[str, Any]], Any]
         (lambda r: r.update(seeds=[True]), "seeds: expected a list of whole numbers"),
         (lambda r: r.update(seeds=[1, 1]), "seeds: each once"),
         (lambda r: r.update(reference="bose"), "unknown reference 'bose': did you mean 'base'"),
+        (lambda r: r["rows"][2].update(against="bose"), "row both: unknown row 'bose': did you mean 'base'"),
         (lambda r: r.update(benchmarks=[]), "benchmarks: expected `name: value` lines"),
         (lambda r: r["benchmarks"].update({"a/b": {"benchmark": "scenes"}}), "benchmark a/b: expected a name that can"),
         (lambda r: r["benchmarks"]["known"].pop("benchmark"), "benchmark known: benchmark is missing"),

@@ -31,7 +31,11 @@ OURS = ("model", "out", "seed", "resume")
 
 @dataclass(frozen=True)
 class Row:
-    """One way to train. start: name of the row, or model, that it begins with. asked: its own options of `evaluate`."""
+    """One way to train.
+
+    start: name of the row, or model, that it begins with. asked: its own options of `evaluate`. against: the row that
+    it is compared with.
+    """
 
     name: str
     about: str
@@ -39,6 +43,7 @@ class Row:
     from_row: bool
     stages: tuple[Mapping[str, Any], ...]
     asked: Mapping[str, Any]
+    against: str
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,13 @@ def read_study(values: Mapping[str, Any], out: Path) -> Study:
         raise InputError("rows: expected a list of rows, each with a name")
     rows: dict[str, Row] = {}
     for given in values["rows"]:
-        row = _row(given, rows)
+        row = _row(given, rows, str(values["reference"]))
         rows[row.name] = row
     if values["reference"] not in rows:
         raise unknown_name("reference", str(values["reference"]), rows)
+    for row in rows.values():
+        if row.against not in rows:
+            raise InputError(f"row {row.name}: {unknown_name('row', row.against, rows)}")
     return Study(out, tuple(seeds), values["reference"], benchmarks, rows, dict(values))
 
 
@@ -117,14 +125,14 @@ def _options(where: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _row(given: Any, above: Mapping[str, Row]) -> Row:
-    """A row. above: those that it may begin with."""
+def _row(given: Any, above: Mapping[str, Row], reference: str) -> Row:
+    """A row. above: those that it may begin with. reference: what it is compared with if it does not say."""
     name = given.get("name") if isinstance(given, dict) else None
     where = f"row {name}"
     name = _folder_name(where, name)
     if name in above:
         raise InputError(f"{where}: there are two of that name")
-    _fields(where, given, ("name", "about"), ("from", "model", "stages", "eval"))
+    _fields(where, given, ("name", "about"), ("from", "model", "stages", "eval", "against"))
     if ("from" in given) == ("model" in given):
         raise InputError(f"{where}: say what it begins with: `from: ROW` or `model: PATH`, one of them")
     if "from" in given and given["from"] not in above:
@@ -138,7 +146,8 @@ def _row(given: Any, above: Mapping[str, Row]) -> Row:
     with within(where):
         made = tuple(_stage(stage) for stage in stages)
     start = str(given.get("from", given.get("model")))
-    return Row(name, str(given["about"]), start, "from" in given, made, _options(f"{where}: eval", asked))
+    against = str(given.get("against", reference))
+    return Row(name, str(given["about"]), start, "from" in given, made, _options(f"{where}: eval", asked), against)
 
 
 def _stage(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def result_of(plan: Study) -> dict[str, Any]:
             "name": row.name,
             "about": row.about,
             "from" if row.from_row else "model": row.start,
+            "against": row.against,
             "trained": plan.trained(row),
             "compute": _compute(plan, row),
             "benchmarks": {},
@@ -40,16 +41,17 @@ def result_of(plan: Study) -> dict[str, Any]:
         for row in plan.rows.values()
     }
     for name in plan.benchmarks:
-        reference, units = _values(plan, plan.rows[plan.reference], name)
+        found = {row.name: _values(plan, row, name) for row in plan.rows.values()}
+        units = found[plan.reference][1]
         for row in plan.rows.values():
-            mine, own = _values(plan, row, name)
+            mine, own = found[row.name]
             if own.keys() != units.keys():
                 odd = sorted(own.keys() ^ units.keys())
                 raise InputError(
                     f"benchmark {name}: {len(odd)} items are not in both {row.name} and {plan.reference}, first "
                     f"{odd[0]}; remove {plan.folder(row, plan.seeds[0]) / 'eval' / name} and run again with --resume"
                 )
-            other = None if row.name == plan.reference else reference
+            other = None if row.name == row.against else found[row.against][0]
             rows[row.name]["benchmarks"][name] = {
                 "items": len(units),
                 "units": len(set(units.values())),
@@ -120,18 +122,21 @@ def summary(found: Mapping[str, Any]) -> str:
         "# Study",
         "",
         f"Means over {len(seeds)} seed{'s' * (len(seeds) > 1)} ({', '.join(map(str, seeds))}) with 95 % intervals from "
-        "a bootstrap of seeds and scenes; below them the difference from the reference row "
-        f"`{found['reference']}` on the same items and seeds, in bold where its interval excludes zero.",
+        "a bootstrap of seeds and scenes; below them the difference from the row that one is compared with "
+        f"(`{found['reference']}`, if no other is named) on the same items and seeds, in bold where its interval "
+        "excludes zero.",
     ]
     for name in rows[0]["benchmarks"]:
         blocks = {row["name"]: row["benchmarks"][name] for row in rows}
+        against = {row["name"]: row["against"] for row in rows}
         size = blocks[found["reference"]]
         heads = [title(m) + (" (lower is better)" if m in LOWER_IS_BETTER else "") for m in SHOWN]
         lines += ["", f"## {name}", "", f"{size['items']} items of {size['units']} scenes or photos.", ""]
         lines += [f"| row | {' | '.join(heads)} |", "|" + " --- |" * (1 + len(SHOWN))]
         for row, block in blocks.items():
-            lines.append(f"| {row} | {' | '.join(_cell(block['metrics'].get(m)) for m in SHOWN)} |")
-        lines += ["", *_worse(blocks, found["reference"])]
+            other = "" if against[row] in (row, found["reference"]) else f"<br>against {against[row]}"
+            lines.append(f"| {row}{other} | {' | '.join(_cell(block['metrics'].get(m)) for m in SHOWN)} |")
+        lines += ["", *_worse(blocks, against)]
     lines += ["", "## Rows and what they cost", ""]
     lines += ["| row | what it is | begins with | optimizer steps | samples | wall, s | CPU, s |", "|" + " --- |" * 7]
     for row in rows:
@@ -154,11 +159,11 @@ def _cell(metric: Mapping[str, Any] | None) -> str:
     return f"{interval(metric)}<br>{f'**{said} {verdict}**' if verdict else said}"
 
 
-def _worse(blocks: Mapping[str, Mapping[str, Any]], reference: str) -> list[str]:
-    """One line a row that is worse than the reference in something."""
+def _worse(blocks: Mapping[str, Mapping[str, Any]], against: Mapping[str, str]) -> list[str]:
+    """One line a row that is worse in something than the row it is compared with."""
     lines = []
     for row, block in blocks.items():
         changes = {m: (block["metrics"].get(m) or {}).get("difference") for m in SHOWN}
         worse = [f"{title(m)} ({signed(c['value'])})" for m, c in changes.items() if c and c["verdict"] == "worse"]
-        lines += [f"- `{row}` is worse than `{reference}` in {', '.join(worse)}."] if worse else []
-    return lines or [f"No row is worse than `{reference}` by an interval that excludes zero."]
+        lines += [f"- `{row}` is worse than `{against[row]}` in {', '.join(worse)}."] if worse else []
+    return lines or ["No row is worse than the one it is compared with by an interval that excludes zero."]
