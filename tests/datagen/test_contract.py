@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sifthinker.catalog import catalog, catalog_json
 from sifthinker.datagen.outcome import REASONS, Reject
 from sifthinker.datagen.sources import SOURCES, open_source
 from sifthinker.datagen.sources.options import Options
@@ -21,6 +22,9 @@ def test_every_source_has_a_fixture_and_says_its_frames_and_license():
     assert {kind for kind, _ in PUBLISHED} == set(SOURCES)
     for name, source in SOURCES.items():
         assert all((source.about, source.frames, source.license)), name
+    told = {entry["name"]: entry for entry in catalog_json("sources")["sources"]}
+    assert told["voc"]["frames"] == ["pixel_xyxy"]
+    assert told["coco"]["license"] in catalog("sources")
 
 
 @pytest.mark.parametrize(("kind", "write"), PUBLISHED, ids=[write.__name__ for _, write in PUBLISHED])

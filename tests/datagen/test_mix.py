@@ -3,12 +3,14 @@
 import json
 import random
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import yaml
 
 from sifthinker import cli
+from sifthinker.datagen import mix
 from sifthinker.datagen.build import build
 from sifthinker.datagen.mix import mixed, quotas, read_recipe
 from sifthinker.datagen.outcome import Reject
@@ -144,6 +146,29 @@ def test_flags_stand_above_the_recipe(tmp_path, two):
         build(str(path), tmp_path / "more", depth_encoding="mm")
 
 
+def test_an_interrupted_mix_goes_on(tmp_path, two, monkeypatch):
+    path = str(recipe(tmp_path, [two[0] | {"cap": 8}, two[1]], dedupe="name"))
+    whole = build(path, tmp_path / "whole", rows_per_shard=3)
+
+    def cut(recipe):
+        yield from islice(mixed(recipe), 11)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mix, "mixed", cut)
+    with pytest.raises(KeyboardInterrupt):
+        build(path, tmp_path / "out", rows_per_shard=3)
+    monkeypatch.undo()
+    assert build(path, tmp_path / "out", rows_per_shard=3, resume=True) == whole
+    for shard in whole["shards"]:
+        assert (tmp_path / "out" / shard["file"]).read_bytes() == (tmp_path / "whole" / shard["file"]).read_bytes()
+    assert (tmp_path / "out/rejects.jsonl").read_bytes() == (tmp_path / "whole/rejects.jsonl").read_bytes()
+
+
+def test_fields_without_a_value_are_not_said(tmp_path, two):
+    path = recipe(tmp_path, [two[0] | {"cap": None, "depth": None}], seed=None, depth=None, annotator=None, dedupe=None)
+    assert build(str(path), tmp_path / "out")["kept"] == 12
+
+
 def test_images_is_the_folder_of_all_paths(tmp_path, two):
     path = recipe(tmp_path, two, dedupe="none")
     elsewhere = tmp_path / "recipes"
@@ -169,6 +194,8 @@ def test_images_is_the_folder_of_all_paths(tmp_path, two):
         ("sources: [{source: 'coco:a', cap: 1.5}]", "cap 1.5: expected a whole number"),
         ("sources: [{source: 'coco:a', weight: -1}]", "weight -1: expected a number from 0 on"),
         ("sources: [{source: 'coco:a', weight: 2}]", "a weight is a share of `total`, which the recipe does not say"),
+        ("total: 5\nsources: [{source: 'coco:a', weight: .inf}]", "weight inf: expected a number from 0 on"),
+        ("sources: [{source: 'hub:a', columns: {image: 3}}]", "columns {'image': 3}: expected FIELD: COLUMN"),
         ("sources: [{source: 'coco:a', images: 3}]", "images 3: expected text"),
         (
             "sources: ['coco:a', 'coco:b']",

@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import heapq
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -179,39 +180,41 @@ def read_recipe(source: str, root: Path | None = None) -> Recipe:
     return replace(recipe, sources=tuple(named), root=str(root or base / recipe.root))
 
 
-_NUMBERS = {"limit": 1, "cap": 1, "total": 1, "seed": 0, "weight": 0}
-"""Fields that are numbers, and the least of them."""
+_LEAST = {"limit": 1, "cap": 1, "total": 1, "seed": 0, "weight": 0}
+"""Fields that are numbers, all but the weight whole ones, and the least of each."""
 
 
 def _fields(kind: Any, data: Any, where: str) -> Any:
-    """A dataclass from a mapping of its fields."""
+    """A dataclass from a mapping of its fields; a field without a value is one that is not said."""
     if not isinstance(data, Mapping):
         raise InputError(f"{where}: expected fields with values, got {data!r:.80}")
     known = [f.name for f in dataclasses.fields(kind)]
-    for name, value in data.items():
+    said = {name: value for name, value in data.items() if value is not None}
+    for name, value in said.items():
         if name not in known:
             raise InputError(f"{where}: {unknown_name('field', str(name), known)}")
-        whole = name != "weight"
-        if (
-            name in _NUMBERS
-            and value is not None
-            and (
-                isinstance(value, bool)
-                or not isinstance(value, int if whole else (int, float))
-                or value < _NUMBERS[name]
-            )
-        ):
-            number = "a whole number" if whole else "a number"
-            raise InputError(f"{where}: {name} {value!r}: expected {number} from {_NUMBERS[name]} on")
-        if name in ("source", "name", "images", "depth", "depth_encoding", "root") and not isinstance(
-            value, str | None
-        ):
-            raise InputError(f"{where}: {name} {value!r}: expected text")
-        if name == "annotator" and not isinstance(value, (str, Mapping)):
-            raise InputError(f"{where}: annotator {value!r}: expected its name, or names with their shares")
-        if name == "columns" and not isinstance(value, Mapping):
-            raise InputError(f"{where}: columns {value!r:.80}: expected FIELD: COLUMN")
-    return kind(**data)
+        if wanted := _wanted(name, value):
+            raise InputError(f"{where}: {name} {value!r:.80}: expected {wanted}")
+    return kind(**said)
+
+
+def _wanted(name: str, value: Any) -> str | None:
+    """What a field expects, where its value is something else."""
+    match name:
+        case "limit" | "cap" | "total" | "seed" | "weight":
+            number = isinstance(value, int if name != "weight" else (int, float)) and not isinstance(value, bool)
+            right = number and _LEAST[name] <= value < math.inf
+            wanted = f"a {'' if name == 'weight' else 'whole '}number from {_LEAST[name]} on"
+        case "sources":
+            return None
+        case "annotator":
+            right, wanted = isinstance(value, (str, Mapping)), "its name, or names with their shares"
+        case "columns":
+            right = isinstance(value, Mapping) and all(isinstance(part, str) for pair in value.items() for part in pair)
+            wanted = "FIELD: COLUMN"
+        case _:
+            right, wanted = isinstance(value, str), "text"
+    return None if right else wanted
 
 
 # --- from a recipe to rows -----------------------------------------------------------------------------------------
