@@ -1,12 +1,12 @@
 """How busy a teacher's server is kept, and what becomes of a build when it fails: `python bench/annotator.py [--json]`.
 
 A server on this machine, in a process of its own (tests/openai_server.py), answers after `--latency` seconds and works
-on `--slots` requests at a time; `build` writes a data set from photos of `--size`, from reading rows to shards.
+on as many requests at a time as it has slots; `build` makes a data set of photos of `--size`, from rows to shards.
 
-annotator_utilization: share of the slots that were busy from two latencies after the first request until the last one.
-faults: a build of `--faulty` rows of which every tenth answer is a 429, 500, 503, a cut connection, garbage, silence
-until the client gives up, or a reply that fails the checks. The load of the machine before each run is noted; with
-other work on its cores, the figures are a lower bound. Results in bench/results/annotator.json.
+annotator_utilization: share of the first `--slots` that were busy, from two latencies after the first request to the
+last one. faults: a build of `--faulty` rows of which every tenth answer is a 429, 500, 503, a cut connection, garbage,
+silence until the client gives up, or a reply that fails the checks. The load of the machine before each run is noted;
+with other work on its cores, the figures are a lower bound. Results in bench/results/annotator.json.
 """
 
 import argparse
@@ -68,9 +68,9 @@ def run_server(pipe, latency_s: float, slots: int, rate: float) -> None:
                 "requests": server.count,
                 "faults": faults,
                 "most_at_a_time": server.peak,
-                "utilization": server.utilization(slots, skip_s),
-                "utilization_from_the_first_request": server.utilization(slots),
-                "cpu_s": time.process_time(),
+                "utilization": round(server.utilization(slots, skip_s), 4),
+                "utilization_from_the_first_request": round(server.utilization(slots), 4),
+                "server_cpu_s": round(time.process_time(), 1),
             }
         )
 
@@ -126,6 +126,8 @@ def measure(count: int, size: tuple[int, int], latency_s: float, slots: int, rat
         ids = [row["id"] for row in read_rows(out)] if manifest["kept"] else []
         rejects = [reject["id"] for _, reject in read_jsonl(out / "rejects.jsonl")]
         return figures | {
+            "slots": slots,
+            "latency_s": latency_s,
             "rows": count,
             "photo": list(size),
             "kept": manifest["kept"],
@@ -139,18 +141,20 @@ def measure(count: int, size: tuple[int, int], latency_s: float, slots: int, rat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=7680, help="of the measurement of utilization")
+    parser.add_argument("--turns", type=int, default=25, help="latencies that a measurement of utilization takes")
     parser.add_argument("--faulty", type=int, default=10_000, help="rows of the run with faults; 0 leaves it out")
     parser.add_argument("--latency", type=float, default=2.0)
-    parser.add_argument("--slots", type=int, default=256)
+    parser.add_argument("--slots", type=int, nargs="+", default=[256, 64], help="of the server, one run for each")
     parser.add_argument("--size", default="320x240", help="of the photos")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     result: dict = {"command": "python bench/annotator.py " + " ".join(sys.argv[1:]), "cores": os.cpu_count()}
-    asking = Asking(concurrency=options.slots)
-    result["busy"] = measure(options.rows, (width, height), options.latency, options.slots, 0.0, asking)
-    result["annotator_utilization"] = round(result["busy"]["utilization"], 4)
+    result["busy"] = [
+        measure(n * options.turns, (width, height), options.latency, n, 0.0, Asking(concurrency=n))
+        for n in options.slots
+    ]
+    result["annotator_utilization"] = round(result["busy"][0]["utilization"], 4)
     if options.faulty:
         asking = Asking(concurrency=64, timeout_s=TIMEOUT_S, pause_s=0.2)
         result["faults"] = measure(options.faulty, (96, 72), 0.2, 256, 0.1, asking)

@@ -317,7 +317,7 @@ def test_rows_say_which_annotator_wrote_them(tmp_path):
         assert wrote == {"template-1": 16 - server.count, name: server.count}
         assert 4 <= server.count <= 12
     assert manifest["annotator"] == f"template-1:0.5,{name}:0.5"
-    assert "template-1:0.5" in (tmp_path / "out" / "README.md").read_text()
+    assert "the column annotator says who wrote it" in (tmp_path / "out" / "README.md").read_text()
 
 
 # --- scenes and real data ------------------------------------------------------------------------------------------

@@ -13,18 +13,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..engines.engine import Reply
 from ..engines.server import reply_of
 from ..errors import InputError, Paused
-from ..records import atomic_write, disk_errors, read_jsonl
+from ..records import disk_errors, read_jsonl
 from .replies import Replies
 
 FOLDER = "batch"
 MOST_LINES = 50_000
 MOST_BYTES = 190 * 2**20
 """A file of the OpenAI batch API holds at most 50,000 requests and 200 MB."""
+_HEAD = b'{"custom_id": "'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,14 +50,17 @@ class Batch:
         self.errors: dict[str, str] = {}
         self.waiting = 0
         self._asked: Counter[str] = Counter()
-        self._part: list[bytes] = []
-        self._size = 0
+        self._unfinished = folder / ".requests.tmp"
+        self._file: BinaryIO | None = None
+        self._lines = self._size = 0
         self._written: list[Path] = []
 
     def read(self, replies: Replies) -> None:
         """Take what the result files hold, and note which requests were written before."""
         for path in sorted(self.folder.glob("requests-*.jsonl")):
-            self._asked.update(line["custom_id"] for _, line in read_jsonl(path))
+            with path.open("rb") as file:
+                # Not parsed: a line holds pictures, and its first field is all that is wanted.
+                self._asked.update(line[len(_HEAD) :].partition(b'"')[0].decode() for line in file)
         answered: set[str] = set()
         for key, reply in self._results():
             if reply.text is None:
@@ -90,24 +94,33 @@ class Batch:
             return
         line = {"custom_id": pending.key, "method": "POST", "url": "/v1/chat/completions", "body": pending.body}
         data = json.dumps(line, ensure_ascii=False).encode() + b"\n"
-        if self._part and (len(self._part) >= MOST_LINES or self._size + len(data) > MOST_BYTES):
-            self._flush()
-        self._part.append(data)
-        self._size += len(data)
-
-    def _flush(self) -> None:
+        if self._lines and (self._lines >= MOST_LINES or self._size + len(data) > MOST_BYTES):
+            self._finish()
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._file or self._unfinished.open("wb")
+            self._file.write(data)
+        self._lines += 1
+        self._size += len(data)
+
+    def _finish(self) -> None:
+        """Give the file its name: from here on it is complete."""
+        if self._file is None:
+            return
+        with disk_errors(self.folder):
+            self._file.close()
         number = len(list(self.folder.glob("requests-*.jsonl")))
         path = self.folder / f"requests-{number:03d}.jsonl"
-        atomic_write(path, b"".join(self._part))
+        while path.exists():  # one before it was deleted
+            number += 1
+            path = self.folder / f"requests-{number:03d}.jsonl"
+        self._unfinished.replace(path)
         self._written.append(path)
-        self._part, self._size = [], 0
+        self._file, self._lines, self._size = None, 0, 0
 
     def pause(self) -> Paused:
         """Write what is left; the message says what to do."""
-        if self._part:
-            self._flush()
+        self._finish()
         names = ", ".join(path.name for path in self._written)
         new = f"new requests are in {names}" if names else "no request is new"
         return Paused(

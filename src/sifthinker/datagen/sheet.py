@@ -69,9 +69,12 @@ def caption(sample: Sample, trace: Trace | None) -> str:
 def card(manifest: Mapping[str, Any]) -> str:
     """README.md of the folder, with the header from which the Hugging Face hub knows the files."""
     written = manifest["annotator"]
-    words = "Templates, not a model: the wording is plain and repetitive." if written.startswith("template") else (
-        f"The model {written}, checked against the given boxes and the gold answer."
-    )  # fmt: skip
+    if "," in written:
+        words = "Drawn for each row in these shares; the column annotator says who wrote it."
+    elif written.startswith("template"):
+        words = "Templates, not a model: the wording is plain and repetitive."
+    else:
+        words = f"The model {written}, checked against the given boxes and the gold answer."
     reasons = "\n".join(
         f"| {name} | {count} | {REASONS.get(name, '')} |" for name, count in manifest["rejects_by_reason"].items()
     )

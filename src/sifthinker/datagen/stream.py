@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import Any, TypeVar
 
-from ..errors import SifError
+from ..errors import Paused, SifError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,8 +23,8 @@ V = TypeVar("V")
 Session = Callable[[], AbstractAsyncContextManager[Callable[[T], Awaitable[R]]]]
 """Opens what the work needs (connections) and gives the work on one item."""
 
-DRAIN_S = 120.0
-"""So long what is under way may take to end after the work on another item has failed for all of them."""
+DRAIN_S, GONE_S = 300.0, 30.0
+"""So long what is under way may take to end after a pause, and after an error that the others may well share."""
 
 
 def in_order(items: Iterable[T], session: Session[T, R], window: int) -> Iterator[tuple[T, R]]:
@@ -103,8 +103,8 @@ def _in_order(
             item, future = found
             yield item, future.result()
             room.release()
-    except SifError:
-        drain_s = DRAIN_S
+    except SifError as error:
+        drain_s = DRAIN_S if isinstance(error, Paused) else GONE_S
         raise
     finally:
         stop.set()
