@@ -78,6 +78,25 @@ def test_errors_of_items_and_of_work_come_in_their_place():
         next(results)
 
 
+@pytest.mark.timeout(20)
+def test_an_interrupt_cuts_off_what_is_under_way():
+    closed, threads = [], threading.active_count()
+
+    @asynccontextmanager
+    async def opened():
+        try:
+            yield lambda item: asyncio.sleep(60 if item else 0)
+        finally:
+            closed.append(True)
+
+    results = in_order(range(10), opened, window=5)
+    assert next(results) == (0, None)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt)
+    assert closed == [True]
+    assert threading.active_count() == threads
+
+
 def test_inside_of_a_running_loop():
     async def work(item):
         return item

@@ -50,8 +50,9 @@ def in_order(items: Iterable[T], session: Session[T, R], window: int) -> Iterato
         work = run(opened.__aenter__())
         try:
             yield from _in_order(items, work, window, loop)
-        except BaseException as error:
-            run(opened.__aexit__(type(error), error, error.__traceback__))
+        except BaseException:
+            # Not the error itself: a KeyboardInterrupt would end the loop before its connections are closed.
+            run(opened.__aexit__(GeneratorExit, GeneratorExit(), None))
             raise
         run(opened.__aexit__(None, None, None))
     finally:
