@@ -26,7 +26,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sifthinker.datagen.asking import Asking
+from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.build import build
 from sifthinker.records import read_jsonl, read_rows
 from tests.openai_server import Failure, Garbage, Late, serve

@@ -179,7 +179,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make a SIF data set from boxes."""
-    from .datagen.asking import Asking
+    from .datagen.annotators import Asking
     from .datagen.build import build
     from .datagen.sources.options import read_columns
 

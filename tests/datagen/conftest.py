@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sifthinker.datagen.annotate import Job
+from sifthinker.datagen.annotators import Job
 from sifthinker.datagen.expand import expand
 from sifthinker.depth import DepthMap
 from sifthinker.geometry import Box

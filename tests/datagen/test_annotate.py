@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sifthinker.datagen.annotate import TemplateAnnotator, open_annotator
+from sifthinker.datagen.annotators import TemplateAnnotator, open_annotator
 from sifthinker.datagen.screen import gold_earns_all
 from sifthinker.errors import InputError
 from sifthinker.geometry import Box

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-import sifthinker.datagen.batch as batch
-from sifthinker.datagen.asking import Asking
+import sifthinker.datagen.annotators.batch as batch
+from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.build import build
 from sifthinker.errors import InputError, Paused
 from sifthinker.records import read_rows

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sifthinker.datagen.asking import Asking
+from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.build import build, build_scenes
 from sifthinker.datagen.outcome import REASONS
 from sifthinker.depth import DepthMap, write_depth
@@ -280,8 +280,8 @@ def test_the_same_bytes_with_any_concurrency_also_after_a_stop(tmp_path):
 ASKING = """
 import sys
 from pathlib import Path
-from sifthinker.datagen.asking import Asking
-from sifthinker.datagen.asking import Asking
+from sifthinker.datagen.annotators.asking import Asking
+from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.build import build
 
 build(sys.argv[1], Path(sys.argv[2]), annotator=sys.argv[3], asking=Asking(4), resume=True, rows_per_shard=5)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from sifthinker.datagen.annotators.reading import BadReply, gives_away, not_english, read_reply, unknown_number
 from sifthinker.datagen.expand import Stage
-from sifthinker.datagen.reading import BadReply, gives_away, not_english, read_reply, unknown_number
 from sifthinker.geometry import Box
 from sifthinker.sample import Sample
 from sifthinker.trace import Area, format_trace

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from sifthinker.datagen.stream import in_order
+from sifthinker.datagen.annotators.stream import in_order
 from sifthinker.errors import SifError
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sifthinker.datagen.annotate import Words, open_annotator
-from sifthinker.datagen.asking import Asking
+from sifthinker.datagen.annotators import Words, open_annotator
+from sifthinker.datagen.annotators.asking import Asking
+from sifthinker.datagen.annotators.replies import Replies
+from sifthinker.datagen.annotators.teacher import SYSTEM, frames, messages
 from sifthinker.datagen.outcome import Reject
-from sifthinker.datagen.replies import Replies
-from sifthinker.datagen.teacher import SYSTEM, frames, messages
 from sifthinker.draw import GREEN
 from sifthinker.errors import EndpointError, InputError, Paused
 from tests.openai_server import Failure, Garbage, Late, completion, images_of, serve, text_of, unused_url
@@ -109,7 +109,7 @@ def test_another_screen_reads_the_same_replies(make_job, tmp_path, monkeypatch):
         before = ask(name, jobs, tmp_path / "a")
         other = Asking(replies=tmp_path / "a", repairs=0)
         assert ask(name, jobs, tmp_path / "b", other) == before
-        monkeypatch.setattr("sifthinker.datagen.reading.MAX_TEXT", 5)
+        monkeypatch.setattr("sifthinker.datagen.annotators.reading.MAX_TEXT", 5)
         stricter = ask(name, jobs, tmp_path / "c", Asking(replies=tmp_path / "a" / "replies", repairs=0))
         assert server.count == len(jobs), "asked once, in the first run"
         assert {words.reason for words in stricter} == {"annotator_invalid"}

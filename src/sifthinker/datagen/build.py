@@ -39,8 +39,7 @@ from ..records import (
     to_row,
 )
 from ..sample import Sample
-from .annotate import Annotator, Job, Words, open_annotator
-from .asking import Asking
+from .annotators import Annotator, Asking, Job, Words, open_annotator
 from .depths import AddDepth, as_stored
 from .expand import expand
 from .files import RowError

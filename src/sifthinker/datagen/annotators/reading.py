@@ -8,11 +8,11 @@ import unicodedata
 from itertools import combinations
 from typing import Any
 
-from ..grading import grade_answer
-from ..sample import Sample
-from ..trace import parse_trace
-from .annotate import Job
-from .expand import Stage
+from ...grading import grade_answer
+from ...sample import Sample
+from ...trace import parse_trace
+from ..expand import Stage
+from .job import Job
 
 MAX_TEXT = 600
 """Characters of one text at most; a trace is a chain of short looks, not an essay."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from ..errors import InputError, Paused
+from ...errors import InputError, Paused
 
 
 class Budget:

@@ -19,23 +19,23 @@ from typing import Any
 
 from PIL import Image
 
-from ..draw import draw_boxes
-from ..engines.engine import Reply, Request, family_from_name
-from ..engines.server import Ask, ServerEngine, about_tokens, data_url, wire
-from ..errors import EndpointError, InputError, SifError
-from ..prompt import DEFAULT_MAX_PIXELS, Message, budget_size
-from ..trace import format_area
-from .annotate import Answer, Item, Job, Words, settled
+from ...draw import draw_boxes
+from ...engines.engine import Reply, Request, family_from_name
+from ...engines.server import Ask, ServerEngine, about_tokens, data_url, wire
+from ...errors import EndpointError, InputError, SifError
+from ...prompt import DEFAULT_MAX_PIXELS, Message, budget_size
+from ...trace import format_area
+from ..expand import Stage
+from ..outcome import Reject
+from ..seeds import row_rng
 from .asking import Asking
 from .batch import FOLDER as BATCH
 from .batch import Batch, Pending
 from .budget import Budget
-from .expand import Stage
-from .outcome import Reject
+from .job import Answer, Item, Job, Words, settled
 from .reading import BadReply, read_reply
 from .replies import FOLDER as REPLIES
 from .replies import Replies
-from .seeds import row_rng
 from .stream import in_order
 
 MAX_TOKENS = 1200

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..engines.engine import Reply
-from ..engines.server import reply_of
-from ..errors import InputError, Paused
-from ..records import disk_errors, read_jsonl
+from ...engines.engine import Reply
+from ...engines.server import reply_of
+from ...errors import InputError, Paused
+from ...records import disk_errors, read_jsonl
 from .replies import Replies
 
 FOLDER = "batch"

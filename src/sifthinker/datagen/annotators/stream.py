@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import Any, TypeVar
 
-from ..errors import Paused, SifError
+from ...errors import Paused, SifError
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..engines import Reply
-from ..errors import InputError
-from ..records import JsonlWriter, disk_errors
+from ...engines import Reply
+from ...errors import InputError
+from ...records import JsonlWriter, disk_errors
 
 FOLDER = "replies"
 

@@ -1,0 +1,123 @@
+"""Words from templates, which need no network: plain sentences about what is known."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+from ...sample import Sample
+from ..expand import Role, Stage
+from ..outcome import Reject
+from ..seeds import row_rng
+from .job import Answer, Item, Job, Words
+
+WORDS: Mapping[Role, tuple[str, ...]] = {
+    "whole": (
+        "This is the whole picture. I am asked: {question} I look for {things}.",
+        "The whole picture first. To answer I need {things}.",
+        "I start with everything there is to see and look for {things}.",
+    ),
+    "distractor": (
+        "I look here first{depth}. This is not {things}, so I look elsewhere.",
+        "This part{depth} does not help with the question. I move on.",
+        "Nothing here{depth} answers the question; I correct my focus.",
+    ),
+    "context": (
+        "The evidence must be in this part of the picture. I look closer.",
+        "I narrow my focus to this part, which holds {things}.",
+        "Here it is, with what surrounds it. I go closer still.",
+    ),
+    "gold": (
+        "Now I see {evidence}. The answer is {answer}.",
+        "This shows {evidence}, so the answer is {answer}.",
+        "I have found {evidence}. That makes the answer {answer}.",
+    ),
+}
+"""Wordings for each part of a chain; the row's generator picks one."""
+
+
+class TemplateAnnotator:
+    """Plain sentences about what is known: labels, depths, answer. The same seed gives the same words."""
+
+    name = "template-1"
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def annotate(self, items: Iterable[Item]) -> Iterator[tuple[Item, Words | Reject]]:
+        for item in items:
+            yield item, item if isinstance(item, Reject) else self.words(item)
+
+    def words(self, job: Job) -> Words:
+        rng = row_rng(self.seed, f"words {job.sample.id}")
+        return Words(tuple(_say(stage, job.sample, rng) for stage in job.stages), self.name)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
+        """As a teacher's, for mixtures."""
+
+        async def write(item: Item) -> Answer:
+            return item if isinstance(item, Reject) else self.words(item)
+
+        yield write
+
+
+def _say(stage: Stage, sample: Sample, rng: np.random.Generator) -> str:
+    wordings = WORDS[stage.role]
+    depth = stage.area.depths[0]
+    return wordings[int(rng.integers(len(wordings)))].format(
+        question=sample.question if sample.question.endswith(("?", ".", "!")) else f"{sample.question}.",
+        things=_things(sample),
+        evidence=_evidence(stage, sample) if stage.role == "gold" else "",
+        answer=sample.answer.rstrip("."),
+        depth="" if depth is None else f", at depth {depth:.3f}",
+    )
+
+
+def _labels(sample: Sample) -> list[str]:
+    """What the gold boxes hold, where the source says so: one label a box."""
+    labels = [str(label) for label in sample.meta.get("labels", ())]
+    return labels if len(labels) == len(sample.boxes) else []
+
+
+def _things(sample: Sample) -> str:
+    """What is looked for, without telling how many there are."""
+    different = list(dict.fromkeys(_labels(sample)))
+    return _listed([_named(label) for label in different]) if different else "what the question is about"
+
+
+def _evidence(stage: Stage, sample: Sample) -> str:
+    """The gold boxes in words, with their depths."""
+    labels, depths = _labels(sample), stage.area.depths
+    count = len(stage.area.boxes)
+    numbers = [f"{d:.3f}" for d in depths if d is not None]
+    if labels and len(set(labels)) == count:
+        where = [f"{_named(n)} at depth {d}" for n, d in zip(labels, numbers, strict=True)] if numbers else None
+        return _listed(where or [_named(name) for name in labels])
+    if count == 1:
+        seen = "what the question is about"
+    elif len(set(labels)) == 1:
+        seen = f"{count} boxes, each around one {labels[0]}"
+    else:
+        seen = f"{count} parts that the question is about"
+    return seen + (f", at depth {_listed(numbers)}" if numbers else "")
+
+
+def _named(label: str) -> str:
+    """A label with its article, where it is a plain noun.
+
+    >>> _named("dog"), _named("point A"), _named("the left one")
+    ('the dog', 'point A', 'the left one')
+    """
+    plain = label[:1].islower() and not label.startswith(("the ", "a ", "an ", "point "))
+    return f"the {label}" if plain else label
+
+
+def _listed(words: Sequence[str]) -> str:
+    """
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
