@@ -29,13 +29,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from sifthinker.demo import DemoConfig, demo
+from sifthinker.recipes import read_yaml
 from sifthinker.records import ShardWriter, atomic_write, from_row, read_rows, to_row
 from sifthinker.report import report
 from sifthinker.rewards.corruptions import CORRUPTIONS
 from sifthinker.sample import parse_reply
 from sifthinker.statistics import RESAMPLES, SEED, bootstrap
 from sifthinker.training import sft
-from sifthinker.training.config import read_yaml
 from sifthinker.training.grpo import GrpoConfig
 from sifthinker.training.health import alarms_of, read_lines
 

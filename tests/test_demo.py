@@ -16,16 +16,17 @@ from sifthinker.errors import InputError
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Smaller models and batches than the recipes have."""
-    from sifthinker.training import config, tiny
+    from sifthinker import recipes
+    from sifthinker.training import tiny
 
-    read = config.read_yaml
+    read = recipes.read_yaml
     small = {"per_device_train_batch_size": 4, "num_generations": 2, "max_completion_length": 8}
 
     def read_small(name: str) -> dict:
         values = read(name)
         return {**values, **{key: value for key, value in small.items() if key in values}}
 
-    monkeypatch.setattr(config, "read_yaml", read_small)
+    monkeypatch.setattr(recipes, "read_yaml", read_small)
     size = {"width": 32, "layers": 1, "head_size": 16, "vision_width": 32, "vision_layers": 1}
     monkeypatch.setattr(tiny, "TinyConfig", functools.partial(tiny.TinyConfig, **size))
 

@@ -17,7 +17,7 @@ LAYERS = {
         0: "errors geometry lookup models",
         1: "trace depth sample",
         2: "prompt normalize bfov floormap places answers mra graders grading hiou degrade records draw statistics "
-        "curves provenance",
+        "curves provenance recipes",
         3: "rewards engines benchmarks scenes",
         4: "datagen training evaluate report think metrics outcomes figures runs tables study probe",
         5: "cli serve demo catalog __main__",

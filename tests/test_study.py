@@ -19,9 +19,9 @@ import yaml
 from sifthinker import cli
 from sifthinker.errors import InputError
 from sifthinker.metrics import LOWER_IS_BETTER
+from sifthinker.recipes import read_yaml
 from sifthinker.study import look, read_study, study
 from sifthinker.study.spent import measure
-from sifthinker.training.config import read_yaml
 from sifthinker.training.stages import read_stages
 from sifthinker.training.trl_rewards import find_rewards
 from tests.training import mini

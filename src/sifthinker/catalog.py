@@ -57,20 +57,20 @@ def _splits() -> Lines:
 
 
 def _recipes() -> Lines:
-    from .training.config import recipe_names
+    from .recipes import recipe_names
 
     return _first_comments(recipe_names())
 
 
 def _launch() -> Lines:
-    from .training.config import LAUNCH, recipe_names
+    from .recipes import LAUNCH, recipe_names
 
     return _first_comments(recipe_names(LAUNCH))
 
 
 def _first_comments(names: list[str]) -> Lines:
     """The first comment line of a recipe says what it is."""
-    from .training.config import recipe_path
+    from .recipes import recipe_path
 
     return ((n, Path(recipe_path(n)).read_text().partition("\n")[0].removeprefix("# ")) for n in names)
 

@@ -432,7 +432,7 @@ def list_(
 @app.command()
 def recipe(name: str) -> None:
     """Print the path of a recipe or launch config: to copy it, or for `accelerate launch --config_file`."""
-    from .training.config import recipe_path
+    from .recipes import recipe_path
 
     print(recipe_path(name))
 

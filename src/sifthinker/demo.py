@@ -46,9 +46,9 @@ def demo(config: DemoConfig, resume: bool = False) -> Path:
     """
     from .datagen.build import build_scenes
     from .evaluate import evaluate
+    from .recipes import read_yaml
     from .report import print_table, report
     from .training import grpo, sft
-    from .training.config import read_yaml
     from .training.tiny import TinyConfig, build_tiny, texts
 
     out = Path(config.out)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sifthinker.errors import InputError
-from sifthinker.training.config import field_docs, help_text, read_arguments, read_yaml, recipe_names, split_config
+from sifthinker.recipes import LAUNCH, read_yaml, recipe_names
+from sifthinker.training.config import field_docs, help_text, read_arguments, split_config
 from sifthinker.training.grpo import GrpoConfig
 from sifthinker.training.sft import SftConfig
 
@@ -42,6 +43,9 @@ def test_a_file_of_the_other_stage_is_refused() -> None:
     with pytest.raises(InputError, match="this config is for `sifthinker grpo`, not for `sifthinker sft`"):
         resolved("tiny-grpo", ours=SftConfig)
     assert "stage" not in resolved("tiny-sft")[1]
+    for name, command in (("sif-50k", "build"), ("sif-tiny-study", "study"), ("tiny-ladder", "train")):
+        with pytest.raises(InputError, match=f"run it with `sifthinker {command}`"):
+            resolved(name)
 
 
 def test_flags_may_stand_before_the_config() -> None:
@@ -154,7 +158,6 @@ def test_launch_configs_are_what_accelerate_reads(capsys: pytest.CaptureFixture[
     from accelerate.commands.config.config_args import load_config_from_file
 
     from sifthinker import cli
-    from sifthinker.training.config import LAUNCH
 
     kinds = {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}
     assert recipe_names(LAUNCH) == sorted(kinds)

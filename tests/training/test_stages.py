@@ -12,8 +12,8 @@ import yaml
 
 from sifthinker import cli
 from sifthinker.errors import InputError
+from sifthinker.recipes import read_yaml
 from sifthinker.training.check import check
-from sifthinker.training.config import read_yaml
 from sifthinker.training.stages import read_stages, train
 from tests.training import mini
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, unknown_name
+from ..recipes import read_yaml, recipe_names
 from ..sample import Sample
-from ..training.config import read_yaml, recipe_names
 from .depths import AddDepth, depth_adder
 from .files import plain_name
 from .outcome import Reject

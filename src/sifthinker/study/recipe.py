@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import InputError, unknown_name
 from ..evaluate import evaluate
+from ..recipes import read_yaml
 
 OPTIONS = {
     name: parameter
@@ -152,8 +153,6 @@ def _row(given: Any, above: Mapping[str, Row], reference: str) -> Row:
 
 def _stage(given: Mapping[str, Any]) -> dict[str, Any]:
     """A stage with the fields of its recipe, its own over them."""
-    from ..training.config import read_yaml
-
     name = given.get("name", given.get("stage"))
     if name == "eval":
         raise InputError("stage eval: the name is that of the folder of evaluations; give another")

@@ -17,6 +17,7 @@ from ..evaluate import evaluate, resolve
 from ..grading import VERSION as EXTRACTION_VERSION
 from ..prompt import prompt_hash
 from ..provenance import folder_identity
+from ..recipes import read_yaml
 from ..records import atomic_write, disk_errors
 from ..runs import METRICS, RUN, read_metrics
 from .recipe import Row, Study, read_study, within
@@ -30,8 +31,6 @@ def study(recipe: str | Path, out: str | Path, resume: bool = False) -> dict[str
     Progress is told on standard error. Raises `InputError` for mistakes in the recipe, all before the first training
     begins, and when `out` holds something and `resume` is false, or trainings with other settings.
     """
-    from ..training.config import read_yaml
-
     plan = read_study(read_yaml(recipe), Path(out))
     if plan.out.exists() and not plan.out.is_dir():
         raise InputError(f"{out} is a file; --out needs a folder")

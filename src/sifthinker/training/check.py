@@ -23,12 +23,13 @@ from ..draw import contact_sheet, draw_boxes, text_picture
 from ..engines.processor import load_processor, model_config, pixel_grid
 from ..errors import InputError, SifError
 from ..prompt import family_of
+from ..recipes import recipe_names
 from ..records import Row, disk_errors, from_row, read_rows, read_samples, shard_paths
 from ..rewards import REWARDS, Reward
 from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
 from ..trace import Trace, format_trace
-from .config import fields_of, read_arguments, recipe_names, split_config
+from .config import fields_of, read_arguments, split_config
 from .data import allowed_unreadable, as_asked
 from .lengths import NAMED, ruler_of
 from .stages import read_stages

@@ -10,81 +10,16 @@ import ast
 import dataclasses
 import difflib
 import inspect
-import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from ..errors import InputError, unknown_name
+from ..errors import InputError
+from ..recipes import parse_yaml, read_yaml, recipe_names
 
 T = TypeVar("T")
-
-RECIPES = resources.files("sifthinker") / "recipes"
-
-
-class _Yaml(yaml.SafeLoader):
-    """Plain values as YAML 1.2 has them: `no` and `off` are words, 1e-4 is a number."""
-
-
-_BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
-_Yaml.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in known if tag not in (_BOOL, _FLOAT)]
-    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Yaml.add_implicit_resolver(_BOOL, re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Yaml.add_implicit_resolver(
-    _FLOAT, re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$|[-+]?\.(inf|Inf|INF)$|\.nan$"), list("-+.0123456789")
-)
-
-
-LAUNCH = RECIPES / "accelerate"
-"""How several processes are started: configs of `accelerate launch`."""
-
-
-def recipe_names(folder: Any = RECIPES) -> list[str]:
-    """Names of the recipes inside the package, or of the configs in `LAUNCH`."""
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
-
-
-def recipe_path(name: str) -> str:
-    """The file of a recipe, or of a config in `LAUNCH`. Raises `InputError` for an unknown name."""
-    for folder in (RECIPES, LAUNCH):
-        if name in recipe_names(folder):
-            return str(folder / f"{name}.yaml")
-    raise unknown_name("recipe", name, [*recipe_names(), *recipe_names(LAUNCH)])
-
-
-def read_yaml(source: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file, or in the recipe of that name.
-
-    Raises `InputError` for missing files and broken YAML.
-    """
-    path = Path(source)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        if not path.is_file():
-            raise InputError(f"{path}: no such config file")
-        text = path.read_bytes()
-    elif str(source) in recipe_names():
-        text = (RECIPES / f"{source}.yaml").read_bytes()
-    else:
-        raise unknown_name("recipe", str(source), recipe_names())
-    data = _load(str(source), text) or {}
-    if not isinstance(data, dict):
-        raise InputError(f"{source}: expected `field: value` lines, got a {type(data).__name__}")
-    return data
-
-
-def _load(where: str, text: str | bytes) -> Any:
-    try:
-        return yaml.load(text, _Yaml)
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
 
 
 def read_arguments(arguments: Sequence[str], *kinds: type) -> dict[str, Any]:
@@ -138,8 +73,9 @@ def split_config(values: Mapping[str, Any], ours: type[T], trl: type) -> tuple[T
     Raises `InputError` for a file of the other stage, unknown keys (with the nearest known ones), missing fields, and
     wrong types.
     """
-    if "stages" in values:
-        raise InputError("this config holds stages: run it with `sifthinker train`")
+    for field, command in (("stages", "train"), ("sources", "build"), ("rows", "study")):
+        if field in values:
+            raise InputError(f"this config holds {field}: run it with `sifthinker {command}`")
     kind = ours.__name__.removesuffix("Config").lower()
     if (meant := values.get("stage", kind)) != kind:
         raise InputError(f"this config is for `sifthinker {meant}`, not for `sifthinker {kind}` (its field stage)")
@@ -192,9 +128,9 @@ def typed_value(name: str, value: Any, annotation: str) -> Any:
             value = _TRUTH.get(value.lower(), value)
         elif kind.startswith(("list[", "tuple[")) and value != "null" and not value.lstrip().startswith("["):
             # As on other command lines: a,b for [a, b].
-            value = _load(f"config field {name}", f"[{value}]")
+            value = parse_yaml(f"config field {name}", f"[{value}]")
         elif kind != "str" or value == "null":
-            value = _load(f"config field {name}", value)
+            value = parse_yaml(f"config field {name}", value)
     if kind not in _TYPES or (value is None and kind != annotation):
         return value
     if kind == "int" and isinstance(value, float) and value.is_integer():
