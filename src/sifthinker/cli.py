@@ -31,6 +31,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that work in parallel.")]
+Benchmark = Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Take the first so many items.")]
+Items = Annotated[int, typer.Option(min=1, help="Items of a generated benchmark.")]
+Split = Annotated[
+    str | None, typer.Option(help="Of the benchmark scenes: train, ood-pairs, ...; see `sifthinker list splits`.")
+]
+Images = Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")]
 TRAIN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 """Packages of the extra of that name, which most commands do without."""
 AFTER_THE_FIRST_S = 10.0
@@ -306,21 +315,19 @@ def merge(
 @app.command(name="eval")
 def evaluate(
     model: Annotated[str, typer.Option(help="Hub id, folder, sif-tiny, server:MODEL@URL, scripted:FILE, oracle, ...")],
-    benchmark: Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")] = "scenes",
+    benchmark: Benchmark = "scenes",
     out: Out = Path("runs/eval"),
-    limit: Annotated[int | None, typer.Option(min=1, help="Take the first so many items.")] = None,
-    n: Annotated[int, typer.Option(min=1, help="Items of a generated benchmark.")] = 200,
+    limit: Limit = None,
+    n: Items = 200,
     seed: Seed = 0,
     data: Annotated[Path | None, typer.Option(help="Path of the benchmark, if not given behind its name.")] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Of the benchmark scenes: train, ood-pairs, ...; see `sifthinker list splits`.")
-    ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
+    split: Split = None,
+    images: Images = None,
     depth: Annotated[
         str, typer.Option(help="source (what the benchmark has), none, a folder, or a depth model.")
     ] = "source",
-    batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")] = 1024,
+    batch_size: BatchSize = 32,
+    max_tokens: MaxTokens = 1024,
     temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 is greedy.")] = 0.0,
     max_pixels: Annotated[
         int | None, typer.Option(min=1, help="Pixels of one picture at most; default: the model's.")
@@ -371,16 +378,16 @@ def compare(
 @app.command()
 def probe(
     model: Annotated[str, typer.Option(help="As in `sifthinker eval`.")],
-    benchmark: Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")] = "scenes",
+    benchmark: Benchmark = "scenes",
     out: Out = Path("runs/probe"),
-    limit: Annotated[int | None, typer.Option(min=1, help="Take the first so many items.")] = None,
-    n: Annotated[int, typer.Option(min=1, help="Items of a generated benchmark.")] = 200,
+    limit: Limit = None,
+    n: Items = 200,
     seed: Seed = 0,
-    split: Annotated[str | None, typer.Option(help="Of the benchmark scenes; see `sifthinker list splits`.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")] = None,
+    split: Split = None,
+    images: Images = None,
     depth: Annotated[str, typer.Option(help="source (what the benchmark has), a folder, or a depth model.")] = "source",
-    batch_size: Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")] = 32,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")] = 1024,
+    batch_size: BatchSize = 32,
+    max_tokens: MaxTokens = 1024,
     as_json: Json = False,
 ) -> None:
     """Does a model look where it says? Paint its last area over, or another place, or turn the depth map over."""
