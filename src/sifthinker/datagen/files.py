@@ -175,7 +175,10 @@ def _ends_well(path: Path) -> None:
 
 
 class _Text:
-    """JSON values from a file, with no more of it in memory than the value at hand."""
+    """JSON values from a file, with no more of it in memory than the value at hand.
+
+    ijson 3.6, which does the same, refuses integers above 64 bits and ends the process on deeply nested input.
+    """
 
     def __init__(self, path: Path, file: TextIO) -> None:
         self.path, self.file = path, file
