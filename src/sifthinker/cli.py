@@ -182,6 +182,10 @@ def build(
     language: Annotated[str, typer.Option(help="Of the words that a model writes.")] = "English",
     replies: Annotated[Path | None, typer.Option(help="Data set folder whose kept replies are used again.")] = None,
     columns: Annotated[str, typer.Option(help="Of hub: FIELD=COLUMN,...; frame=F says how its boxes come.")] = "",
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Expansions from the gold boxes to the whole image, 1 to 6; 2 or less if not said."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many rows (of each source).")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random; 0, or the recipe's.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted build.")] = False,
@@ -195,7 +199,7 @@ def build(
     asking = Asking(concurrency, rpm, tpm, budget, budget_tokens, price_in, price_out, repairs, language, replies)
     manifest = build(
         source, out, images=images, depth=depth, depth_encoding=depth_encoding, annotator=annotator, limit=limit,
-        seed=seed, resume=resume, asking=asking, columns=read_columns(columns),
+        seed=seed, resume=resume, asking=asking, columns=read_columns(columns), steps=steps,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
     if manifest["read"] and not manifest["kept"]:

@@ -71,9 +71,9 @@ def test_a_mixture_is_drawn_by_the_id_of_the_sample(tmp_path, make_job):
         assert by == backwards[::-1]
         assert by == [w.by for _, w in open_annotator({"template": 0.75, name: 0.25}, 0, tmp_path).annotate(jobs)]
         assert by != [w.by for _, w in open_annotator({"template": 0.75, name: 0.25}, 1, tmp_path).annotate(jobs)]
-        assert set(by) == {"template-1", name}
+        assert set(by) == {"template-2", name}
         assert 4 <= by.count(name) <= 16
-        assert mixture.name == f"template-1:0.75,{name}:0.25"
+        assert mixture.name == f"template-2:0.75,{name}:0.25"
 
 
 @pytest.mark.parametrize(

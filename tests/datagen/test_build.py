@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sifthinker import cli
 from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.build import build, build_scenes
 from sifthinker.datagen.outcome import REASONS
@@ -74,7 +75,7 @@ def test_a_small_build(tmp_path):
     assert (manifest["read"], manifest["kept"], manifest["annotator"], manifest["with_depth"]) == (
         8,
         5,
-        "template-1",
+        "template-2",
         0,
     )
     (row, *_) = read_rows(out)
@@ -102,6 +103,18 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
 def test_limit_reads_the_first_rows(tmp_path):
     rows = own_rows(tmp_path, 6)
     assert build(f"jsonl:{rows}", tmp_path / "out", limit=4)["read"] == 4
+
+
+def test_steps_of_the_chains(tmp_path, capsys):
+    rows = own_rows(tmp_path, 8)
+    out = tmp_path / "out"
+    assert cli.run(["build", f"jsonl:{rows}", "--out", str(out), "--steps", "4"]) == 0
+    assert check(out)["config"]["steps"] == 4
+    lengths = Counter(len(trace.steps) for _, trace in read_samples(out))
+    assert set(lengths) == {5, 6}, "the whole, three contexts, gold; with and without a distractor"
+    assert cli.run(["build", f"jsonl:{rows}", "--out", str(tmp_path / "other"), "--steps", "7"]) == 2
+    assert "steps 7: expected 1 to 6 expansions" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 KILLED = """
@@ -314,9 +327,9 @@ def test_rows_say_which_annotator_wrote_them(tmp_path):
         name = f"test-model@{server.url}"
         manifest = build(f"jsonl:{rows}", tmp_path / "out", annotator=f"template:0.5,{name}:0.5")
         wrote = Counter(row["annotator"] for row in read_rows(tmp_path / "out"))
-        assert wrote == {"template-1": 16 - server.count, name: server.count}
+        assert wrote == {"template-2": 16 - server.count, name: server.count}
         assert 4 <= server.count <= 12
-    assert manifest["annotator"] == f"template-1:0.5,{name}:0.5"
+    assert manifest["annotator"] == f"template-2:0.5,{name}:0.5"
     assert "the column annotator says who wrote it" in (tmp_path / "out" / "README.md").read_text()
 
 

@@ -138,10 +138,12 @@ def test_a_mix_of_kinds_is_built_and_says_its_sources(tmp_path, capsys):
 
 def test_flags_stand_above_the_recipe(tmp_path, two):
     (tmp_path / "depths").mkdir()
-    path = recipe(tmp_path, [two[0] | {"depth": "depths"}, two[1]], seed=1, dedupe="none")
-    manifest = build(str(path), tmp_path / "out", seed=2, depth="none", limit=3)
+    path = recipe(tmp_path, [two[0] | {"depth": "depths"}, two[1]], seed=1, steps=1, dedupe="none")
+    manifest = build(str(path), tmp_path / "out", seed=2, depth="none", limit=3, steps=5)
     assert (manifest["seed"], manifest["kept"], manifest["sources"]) == (2, 6, {"a": 3, "b": 3})
+    assert {len(trace.steps) for _, trace in read_samples(tmp_path / "out")} <= {6, 7}
     assert build(str(path), tmp_path / "own")["rejects_by_reason"] == {"depth_missing": 12}
+    assert {len(trace.steps) for _, trace in read_samples(tmp_path / "own")} == {2, 3}
     with pytest.raises(InputError, match="a recipe names columns and depth_encoding for each of its sources"):
         build(str(path), tmp_path / "more", depth_encoding="mm")
 
@@ -204,6 +206,8 @@ def test_images_is_the_folder_of_all_paths(tmp_path, two):
         ("sources: ['coco:a']\nseeds: 3", "unknown field 'seeds': did you mean 'seed'"),
         ("sources: ['coco:a']\ndedupe: both", "unknown dedupe 'both'"),
         ("sources: ['coco:a']\nannotator: 3", "annotator 3: expected its name, or names with their shares"),
+        ("sources: ['coco:a']\nsteps: 0", "steps 0: expected a whole number from 1 on"),
+        ("sources: ['coco:a']\nsteps: 7", "steps 7: expected 1 to 6 expansions"),
         ("sources: ['cocoa:a']", "unknown source 'cocoa': did you mean 'coco'"),
         ("sources: ['coco:a']", "a: no such file or folder"),
         ("sources: [{source: 'jsonl:mix.yaml', images: nowhere}]", "nowhere: no such folder of photos"),

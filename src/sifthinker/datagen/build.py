@@ -40,10 +40,10 @@ from ..records import (
 )
 from ..sample import Sample
 from .annotators import Annotator, Asking, Job, Words, open_annotator
-from .depths import AddDepth, as_stored
+from .depths import as_stored
 from .expand import expand
 from .files import RowError
-from .mix import MIX, open_input
+from .mix import MIX, Input, open_input
 from .outcome import Kept, Reject
 from .screen import Seen, gold_earns_all, screen
 from .seeds import row_rng
@@ -71,14 +71,15 @@ def build(
     rows_per_shard: int = ROWS_PER_SHARD,
     asking: Asking = Asking(),  # noqa: B008 - frozen
     columns: Mapping[str, str] | None = None,
+    steps: int | None = None,
 ) -> dict[str, Any]:
     """Make a SIF data set from annotated photos; returns the manifest.
 
     source: KIND:PATH (`sources.SOURCES`), or a recipe of several (`mix`). images: folder of the photos, None: beside
     the annotation file. depth: `source` (the default), `none`, a folder of depth files (read by `depth_encoding` or
     their sidecars), or a depth model. annotator (`template` if not said), asking: see `annotate.open_annotator`. limit:
-    read at most so many rows. seed: 0 if not said. columns: field -> column, of the source `hub`. resume: go on with
-    an interrupted build.
+    read at most so many rows. seed: 0 if not said. columns: field -> column, of the source `hub`. steps: of each
+    chain, see `expand`. resume: go on with an interrupted build.
 
     Raises `InputError` for unknown names, missing files, a folder that is not empty, and a full disk; `EndpointError`
     when the annotator's server is gone; `Paused` when its budget is spent or its results are waited for. A bad row
@@ -87,7 +88,7 @@ def build(
     out = Path(out)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit}: expected at least 1 row")
-    given = open_input(source, images, depth, depth_encoding, annotator, limit, seed, columns)
+    given = open_input(source, images, depth, depth_encoding, annotator, limit, seed, columns, steps)
     config = {**given.config, "annotator": given.annotator}
     if given.annotator != "template":
         config |= {"repairs": asking.repairs, "language": asking.language}
@@ -96,7 +97,7 @@ def build(
     run.annotator = writer.name
 
     def outcomes(start: int) -> Iterator[Kept | Reject]:
-        return _outcomes(given.rows, start, given.add_depth, writer, given.seed)
+        return _outcomes(given, start, writer)
 
     return write_dataset(outcomes, out, run, total=None if given.kind == MIX else limit, resume=resume)
 
@@ -171,23 +172,21 @@ def build_scenes(
 # --- from rows to outcomes -----------------------------------------------------------------------------------------
 
 
-def _outcomes(
-    rows: Iterable[Sample | Reject], start: int, add_depth: AddDepth, annotator: Annotator, seed: int
-) -> Iterator[Kept | Reject]:
+def _outcomes(given: Input, start: int, annotator: Annotator) -> Iterator[Kept | Reject]:
     """What becomes of each row, in order. Rows before `start` are only looked at for duplicates."""
-    for item, words in annotator.annotate(_items(rows, start, add_depth, seed)):
+    for item, words in annotator.annotate(_items(given, start)):
         yield words if isinstance(words, Reject) else _finish(item, words)
 
 
-def _items(rows: Iterable[Sample | Reject], start: int, add_depth: AddDepth, seed: int) -> Iterator[Job | Reject]:
+def _items(given: Input, start: int) -> Iterator[Job | Reject]:
     seen = Seen()
-    for number, row in enumerate(rows):
+    for number, row in enumerate(given.rows):
         duplicate = seen.duplicate(row) if isinstance(row, Sample) else None
         if number >= start:
-            yield duplicate or (_prepare(row, add_depth, seed) if isinstance(row, Sample) else row)
+            yield duplicate or (_prepare(row, given) if isinstance(row, Sample) else row)
 
 
-def _prepare(sample: Sample, add_depth: AddDepth, seed: int) -> Job | Reject:
+def _prepare(sample: Sample, given: Input) -> Job | Reject:
     """Everything that is done before words are asked for."""
     try:
         # Decoding the whole photo finds files that are cut off.
@@ -195,13 +194,13 @@ def _prepare(sample: Sample, add_depth: AddDepth, seed: int) -> Job | Reject:
     except InputError as error:
         return Reject(sample.id, "image_unreadable", str(error))
     try:
-        sample = as_stored(add_depth(sample))
+        sample = as_stored(given.add_depth(sample))
     except RowError as error:
         return Reject(sample.id, error.reason, error.detail)
     if reject := screen(sample, size):
         return reject
     depth = sample.depth_map()
-    stages = expand(sample.boxes, depth, row_rng(seed, f"chain {sample.id}"))
+    stages = expand(sample.boxes, depth, row_rng(given.seed, f"chain {sample.id}"), given.steps)
     if depth is not None:
         # Without the sums that depths of boxes are read from: many jobs wait for words at the same time.
         sample = replace(sample, depth=DepthMap(depth.values, depth.valid, depth.metric))

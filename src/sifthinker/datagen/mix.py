@@ -1,7 +1,7 @@
 """Where the rows of a build come from: one source, or the sources of a recipe, mixed into one data set.
 
     # What this mix is.
-    depth: auto                     # as the flags of `build`: depth, depth_encoding, annotator, seed
+    depth: auto                     # as the flags of `build`: depth, depth_encoding, steps, annotator, seed
     dedupe: content                 # content, name or none: one question a photo over all sources
     sources:
       - {name: gqa, source: viscot:metadata/gqa_cot_train.jsonl, images: cot/gqa, cap: 10000}
@@ -30,6 +30,7 @@ from ..errors import InputError, unknown_name
 from ..recipes import read_yaml, recipe_names
 from ..sample import Sample
 from .depths import AddDepth, depth_adder
+from .expand import check_steps
 from .files import plain_name
 from .outcome import Reject
 from .sources import Rows, find_source, open_source
@@ -65,6 +66,7 @@ class Recipe:
     seed: int = 0
     depth: str = "source"
     depth_encoding: str | None = None
+    steps: int | None = None
     annotator: str | Mapping[str, float] = "template"
     dedupe: str = "content"
     total: int | None = None
@@ -78,6 +80,7 @@ class Input:
     add_depth: AddDepth
     kind: str
     seed: int
+    steps: int | None
     annotator: Any
     licenses: Mapping[str, str]
     config: Mapping[str, Any]
@@ -92,6 +95,7 @@ def open_input(
     limit: int | None = None,
     seed: int | None = None,
     columns: Mapping[str, str] | None = None,
+    steps: int | None = None,
 ) -> Input:
     """One source, or a recipe: its file or the name of one in the package. None: as the recipe says, or the default.
 
@@ -104,7 +108,8 @@ def open_input(
             raise InputError(
                 f"{source}: a recipe names columns and depth_encoding for each of its sources; leave the flags out"
             )
-        return _of_recipe(_overridden(read_recipe(source, images), depth, annotator, limit, seed))
+        return _of_recipe(_overridden(read_recipe(source, images), depth, annotator, limit, seed, steps))
+    check_steps(steps)
     seed, depth, columns = seed or 0, depth or "source", columns or {}
     kind = source.partition(":")[0]
     rows = open_source(source, Options(images, seed, depth_encoding, columns))
@@ -113,19 +118,23 @@ def open_input(
         "depth": depth,
         "depth_encoding": depth_encoding,
         "limit": limit,
-    } | ({"columns": dict(columns)} if columns else {})
+    }
+    config |= ({"columns": dict(columns)} if columns else {}) | ({} if steps is None else {"steps": steps})
     return Input(
         islice(rows, limit),
         depth_adder(depth, depth_encoding),
         kind,
         seed,
+        steps,
         "template" if annotator is None else annotator,
         {kind: find_source(source)[0].license},
         config,
     )
 
 
-def _overridden(recipe: Recipe, depth: str | None, annotator: Any, limit: int | None, seed: int | None) -> Recipe:
+def _overridden(
+    recipe: Recipe, depth: str | None, annotator: Any, limit: int | None, seed: int | None, steps: int | None
+) -> Recipe:
     """The recipe with what the flags say instead; a depth is that of all sources."""
     parts = recipe.sources
     if depth is not None:
@@ -138,13 +147,15 @@ def _overridden(recipe: Recipe, depth: str | None, annotator: Any, limit: int | 
         depth=depth or recipe.depth,
         annotator=recipe.annotator if annotator is None else annotator,
         seed=recipe.seed if seed is None else seed,
+        steps=recipe.steps if steps is None else steps,
     )
 
 
 def _of_recipe(recipe: Recipe) -> Input:
+    check_steps(recipe.steps)
     licenses = {part.name: _check(part, recipe) for part in recipe.sources}
     config = {"recipe": {**asdict(recipe), "sources": [asdict(part) for part in recipe.sources]}}
-    return Input(mixed(recipe), _adders(recipe), MIX, recipe.seed, recipe.annotator, licenses, config)
+    return Input(mixed(recipe), _adders(recipe), MIX, recipe.seed, recipe.steps, recipe.annotator, licenses, config)
 
 
 def _is_recipe(source: str) -> bool:
@@ -180,7 +191,7 @@ def read_recipe(source: str, root: Path | None = None) -> Recipe:
     return replace(recipe, sources=tuple(named), root=str(root or base / recipe.root))
 
 
-_LEAST = {"limit": 1, "cap": 1, "total": 1, "seed": 0, "weight": 0}
+_LEAST = {"limit": 1, "cap": 1, "total": 1, "steps": 1, "seed": 0, "weight": 0}
 """Fields that are numbers, all but the weight whole ones, and the least of each."""
 
 
@@ -201,7 +212,7 @@ def _fields(kind: Any, data: Any, where: str) -> Any:
 def _wanted(name: str, value: Any) -> str | None:
     """What a field expects, where its value is something else."""
     match name:
-        case "limit" | "cap" | "total" | "seed" | "weight":
+        case "limit" | "cap" | "total" | "steps" | "seed" | "weight":
             number = isinstance(value, int if name != "weight" else (int, float)) and not isinstance(value, bool)
             right = number and _LEAST[name] <= value < math.inf
             wanted = f"a {'' if name == 'weight' else 'whole '}number from {_LEAST[name]} on"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import numpy as np
-
 from ...sample import Sample
 from ..expand import Role, Stage
 from ..outcome import Reject
@@ -20,7 +18,7 @@ WORDS: Mapping[Role, tuple[str, ...]] = {
         "I start with everything there is to see and look for {things}.",
     ),
     "distractor": (
-        "I look here first{depth}. This is not {things}, so I look elsewhere.",
+        "I look here{depth}. This is not {things}, so I look elsewhere.",
         "This part{depth} does not help with the question. I move on.",
         "Nothing here{depth} answers the question; I correct my focus.",
     ),
@@ -28,6 +26,8 @@ WORDS: Mapping[Role, tuple[str, ...]] = {
         "The evidence must be in this part of the picture. I look closer.",
         "I narrow my focus to this part, which holds {things}.",
         "Here it is, with what surrounds it. I go closer still.",
+        "Less of the surroundings: what is left holds {things}.",
+        "This smaller part still shows all that I need.",
     ),
     "gold": (
         "Now I see {evidence}. The answer is {answer}.",
@@ -35,13 +35,20 @@ WORDS: Mapping[Role, tuple[str, ...]] = {
         "I have found {evidence}. That makes the answer {answer}.",
     ),
 }
-"""Wordings for each part of a chain; the row's generator picks one."""
+"""Wordings for each part of a chain; the row's generator picks one that was not said before."""
+
+BACK = (
+    "Back to the evidence: this part holds {things}.",
+    "I was wrong to look there, so I turn to this part instead.",
+    "It must be in this part instead. I look closer.",
+)
+"""Wordings for a context after a distractor."""
 
 
 class TemplateAnnotator:
     """Plain sentences about what is known: labels, depths, answer. The same seed gives the same words."""
 
-    name = "template-1"
+    name = "template-2"
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -52,7 +59,14 @@ class TemplateAnnotator:
 
     def words(self, job: Job) -> Words:
         rng = row_rng(self.seed, f"words {job.sample.id}")
-        return Words(tuple(_say(stage, job.sample, rng) for stage in job.stages), self.name)
+        said: list[str] = []
+        texts = []
+        for number, stage in enumerate(job.stages):
+            corrected = stage.role == "context" and job.stages[number - 1].role == "distractor"
+            wordings = [words for words in (BACK if corrected else WORDS[stage.role]) if words not in said]
+            said.append(wordings[int(rng.integers(len(wordings)))])
+            texts.append(_filled(said[-1], stage, job.sample))
+        return Words(tuple(texts), self.name)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
@@ -64,10 +78,9 @@ class TemplateAnnotator:
         yield write
 
 
-def _say(stage: Stage, sample: Sample, rng: np.random.Generator) -> str:
-    wordings = WORDS[stage.role]
+def _filled(wording: str, stage: Stage, sample: Sample) -> str:
     depth = stage.area.depths[0]
-    return wordings[int(rng.integers(len(wordings)))].format(
+    return wording.format(
         question=sample.question if sample.question.endswith(("?", ".", "!")) else f"{sample.question}.",
         things=_things(sample),
         evidence=_evidence(stage, sample) if stage.role == "gold" else "",
