@@ -80,6 +80,15 @@ def test_a_cap_draws_the_same_rows_in_any_order(tmp_path, two):
     assert len(ids(recipe(tmp_path, [two[0] | {"cap": 99}]))) == 12
 
 
+def test_the_smallest_keys_are_found_piece_by_piece(monkeypatch):
+    monkeypatch.setattr(mix, "DRAWN_AT_ONCE", 7)
+    found = [Sample(f"r{i}", None, "What?") for i in range(100)]
+    for quota in (1, 5, 40, 100, 1000):
+        keys = sorted(mix._key(0, "a", row.id) for row in found)
+        assert mix._last_drawn(iter(found), quota, 0, "a") == keys[:quota][-1]
+    assert mix._last_drawn(iter(found), 0, 0, "a") == mix._last_drawn(iter([]), 5, 0, "a") == -1
+
+
 def test_every_row_is_drawn_equally_often(tmp_path, two):
     two[0]["cap"] = 3
     counts = Counter(key for seed in range(200) for key in ids(recipe(tmp_path, two[:1], seed=seed)))

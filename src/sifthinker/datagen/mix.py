@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import heapq
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +25,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError, unknown_name
 from ..recipes import read_yaml, recipe_names
 from ..sample import Sample
@@ -33,6 +34,7 @@ from .depths import AddDepth, depth_adder
 from .expand import check_steps
 from .files import plain_name
 from .outcome import Reject
+from .seen import Keys
 from .sources import Rows, find_source, open_source
 from .sources.options import Options
 
@@ -40,6 +42,9 @@ MIX = "mix"
 """The kind of a build from a recipe."""
 
 DEDUPE = ("content", "name", "none")
+
+DRAWN_AT_ONCE = 65536
+"""Keys that are sorted together where a cap is drawn, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +293,11 @@ def _key(seed: int, name: str, key: str) -> int:
 
 def _last_drawn(rows: Rows, quota: int, seed: int, name: str) -> int:
     """The largest of the `quota` smallest keys: what is drawn is what is not above it."""
-    drawn = heapq.nsmallest(quota, (_key(seed, name, row.id) for row in rows if isinstance(row, Sample)))
-    return drawn[-1] if drawn else -1
+    keys = (_key(seed, name, row.id) for row in rows if isinstance(row, Sample))
+    least = np.empty(0, np.uint64)
+    while len(more := np.fromiter(islice(keys, max(quota, DRAWN_AT_ONCE)), np.uint64)):
+        least = np.sort(np.concatenate([least, more]))[:quota]
+    return int(least[-1]) if len(least) else -1
 
 
 class _Repeated:
@@ -297,7 +305,7 @@ class _Repeated:
 
     def __init__(self, dedupe: str) -> None:
         self.dedupe = dedupe
-        self._asked: set[bytes] = set()
+        self._asked = Keys()
         # Rows about one photo usually follow each other.
         self._of_file = lru_cache(maxsize=256)(lambda path: _digest(Path(path).read_bytes()))
 
@@ -306,10 +314,8 @@ class _Repeated:
         if self.dedupe == "none":
             return None
         asked = " ".join(sample.question.casefold().split())
-        key = _digest(b"\0".join((self._photo(sample), asked.encode(), "\0".join(sample.choices).encode())))
-        if key in self._asked:
+        if not self._asked.add(self._photo(sample), asked, *sample.choices):
             return Reject(sample.id, "duplicate_question", f"asked before about this photo: {sample.question}")
-        self._asked.add(key)
         return None
 
     def _photo(self, sample: Sample) -> bytes:

@@ -6,7 +6,6 @@ trace.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ..grading import answer_spec
 from ..sample import Sample
 from ..trace import Trace
 from .outcome import Reject
+from .seen import Keys
 
 _TAG = re.compile(r"</?(?:think|area|text|answer)>")
 
@@ -61,25 +61,16 @@ class Seen:
     """Ids and questions so far. Feed it every sample of a source in order, also those that are not written again."""
 
     def __init__(self) -> None:
-        self._ids: set[bytes] = set()
-        self._questions: set[bytes] = set()
+        self._keys = Keys()
 
     def duplicate(self, sample: Sample) -> Reject | None:
         """`duplicate_id` or `duplicate_question`, or None for a sample that is new."""
-        name = sample.image if isinstance(sample.image, (str, Path)) else sample.id
-        identity = _digest(sample.id)
-        question = _digest(f"{name}\0{' '.join(sample.question.casefold().split())}\0{sample.choices}")
-        if identity in self._ids:
+        if not self._keys.add("id", sample.id):
             return Reject(sample.id, "duplicate_id", "an earlier row has this id")
-        self._ids.add(identity)
-        if question in self._questions:
+        name = str(sample.image) if isinstance(sample.image, (str, Path)) else sample.id
+        if not self._keys.add("question", name, " ".join(sample.question.casefold().split()), *sample.choices):
             return Reject(sample.id, "duplicate_question", f"asked before about {name}: {sample.question}")
-        self._questions.add(question)
         return None
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def gold_earns_all(sample: Sample, trace: Trace) -> Reject | None:
