@@ -229,13 +229,14 @@ def from_row(row: Row) -> tuple[Sample, Trace | None]:
     return sample, parse_reply(row["completion"][0]["content"], sample)
 
 
-def _photo_bytes(image: Image.Image | str | Path) -> bytes:
+def _photo_bytes(image: Image.Image | bytes | str | Path) -> bytes:
     """The photo's file as it is where that shows the same picture everywhere; otherwise (rotated, gray, ...) a PNG."""
     photo = open_photo(image)
     if not isinstance(image, Image.Image):
-        with Image.open(image) as file:
+        data = image if isinstance(image, bytes) else Path(image).read_bytes()
+        with Image.open(io.BytesIO(data)) as file:
             if file.format in ("JPEG", "PNG") and file.mode == "RGB" and file.getexif().get(0x0112, 1) == 1:
-                return Path(image).read_bytes()
+                return data
     return _png(photo)
 
 

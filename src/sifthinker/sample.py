@@ -24,7 +24,7 @@ class Sample:
     """One question about one photo.
 
     id: unique and stable; progress, resume and pairing key on it.
-    image: the photo, or the path of its file; `photo()` opens it. None for a question in words only.
+    image: the photo, its file's bytes, or the path of its file; `photo()` opens it. None for a question in words only.
     depth: its depth map, the path of a file with a sidecar, or None; `depth_map()` opens it.
     question, answer: the answer is the gold answer, "" when there is none (inference).
     choices: option texts in order (A, B, ...), empty for open questions.
@@ -33,7 +33,7 @@ class Sample:
     """
 
     id: str
-    image: Image.Image | str | Path | None
+    image: Image.Image | bytes | str | Path | None
     question: str
     answer: str = ""
     depth: DepthMap | str | Path | None = None
@@ -50,6 +50,12 @@ class Sample:
         if self.image is None:
             raise InputError(f"{self.id}: has no photo; it is a question in words only")
         return open_photo(self.image)
+
+    def photo_data(self) -> bytes:
+        """What tells the photo from others: the bytes of its file, or its pixels where it has none; b"" without one."""
+        if isinstance(self.image, bytes) or self.image is None:
+            return self.image or b""
+        return self.photo().tobytes() if isinstance(self.image, Image.Image) else Path(self.image).read_bytes()
 
     def depth_map(self) -> DepthMap | None:
         """The depth map, or None when the sample has none."""

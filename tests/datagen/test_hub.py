@@ -35,6 +35,7 @@ def check(rows, boxes=(DOG, CAT)):
         list(map(float, box)) for box in boxes
     ]
     assert good.photo().size == SIZE
+    assert isinstance(good.image, bytes), "as it was, to be stored as it was"
     assert (good.question, good.answer) == ("What is there?", "animals")
     assert isinstance(unreadable, Reject) and unreadable.reason == "image_unreadable"  # noqa: PT018
     assert isinstance(silent, Reject) and silent.reason == "malformed_row"  # noqa: PT018

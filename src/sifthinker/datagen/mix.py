@@ -320,7 +320,7 @@ class _Repeated:
 
     def _photo(self, sample: Sample) -> bytes:
         if not isinstance(sample.image, (str, Path)):
-            return b"" if sample.image is None else _digest(sample.photo().tobytes())
+            return _digest(sample.photo_data())
         if self.dedupe == "name":
             return plain_name(Path(sample.image).name).encode()
         return self._of_file(str(sample.image))

@@ -6,14 +6,11 @@ is there.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from ..depth import DepthMap
 from ..errors import BoxError, InputError
@@ -122,14 +119,13 @@ def check(found: Found, photos: FileIndex) -> Sample | Reject:
     )
 
 
-def _photo(found: Found, photos: FileIndex) -> tuple[Path | Image.Image, Size]:
+def _photo(found: Found, photos: FileIndex) -> tuple[Path | bytes, Size]:
     """The photo, not decoded yet, and its size as it is seen."""
     if found.photo is None:
         path = photos.find(found.image)
         return path, photo_size(path)
     try:
-        size = size_of_bytes(found.photo)
-        return Image.open(io.BytesIO(found.photo)), size
+        return found.photo, size_of_bytes(found.photo)
     except InputError as error:
         raise RowError("image_unreadable", str(error)) from error
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -66,7 +67,7 @@ def degrade_sample(sample: Sample, kind: str, level: int, seed: int = 0) -> Samp
     """
     if reason := why_not(sample, kind):
         raise InputError(f"{sample.id}: {reason}")
-    group = str(sample.meta.get("group") or (sample.image if not isinstance(sample.image, Image.Image) else sample.id))
+    group = str(sample.meta.get("group") or (sample.image if isinstance(sample.image, (str, Path)) else sample.id))
     photo, depth = sample.photo(), sample.depth_map()
     drawn = crc32(f"{seed} {group}".encode())
     worse = degrade(np.asarray(photo), depth, kind, level, drawn)

@@ -278,9 +278,8 @@ def _filled(chat: Sequence[Message], pictures: Sequence[str]) -> list[Message]:
 
 def _shown(job: Job, grid: int, draw: bool) -> tuple[str, list[str]]:
     """The digest of the photo and, where no reply can be there yet, the pictures."""
-    image = job.sample.image
-    data = Path(image).read_bytes() if isinstance(image, (str, Path)) else job.sample.photo().tobytes()
-    return hashlib.blake2b(data, digest_size=16).hexdigest(), _pictures(job, grid) if draw else []
+    photo = hashlib.blake2b(job.sample.photo_data(), digest_size=16).hexdigest()
+    return photo, _pictures(job, grid) if draw else []
 
 
 def _key(model: str, grid: int, job: Job, photo: str, chat: Sequence[Message], seed: int) -> str:
