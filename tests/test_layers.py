@@ -19,7 +19,7 @@ LAYERS = {
         2: "prompt normalize bfov floormap places answers mra graders grading hiou degrade records draw statistics "
         "curves provenance recipes",
         3: "rewards engines benchmarks scenes",
-        4: "datagen training evaluate report think metrics outcomes figures runs tables study probe",
+        4: "datagen training evaluate report think metrics outcomes figures runs tables study probe inspection",
         5: "cli serve demo catalog __main__",
     }.items()
     for name in names.split()

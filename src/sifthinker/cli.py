@@ -242,6 +242,24 @@ def scenes(
     _print(manifest, as_json, _counts(manifest, out))
 
 
+@app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Data set folder.")],
+    others: Annotated[
+        list[Path] | None, typer.Argument(metavar="[OTHER]...", help="Folders that should share no photo with it.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows drawn in the page.")] = 48,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="The page; DIR/inspect.html if not said.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What is in a data set: counts, balance, duplicates, photos that other folders show too; a page to browse it."""
+    from .inspection import inspect, summary
+
+    result = inspect(folder, others or (), out=out, rows=rows, seed=seed)
+    _print(result, as_json, summary(result))
+
+
 @app.command(context_settings=FLAGS)
 def check(
     arguments: Annotated[

@@ -106,14 +106,15 @@ def figure_of_item(item: Item, folder: Path) -> Figure:
 
 
 def figure_of(
-    sample: Sample, trace: Trace, rewards: Mapping[str, float | None] | None = None, reply: str = ""
+    sample: Sample, trace: Trace, rewards: Mapping[str, float | None] | None = None, reply: str = "", key: str = "p"
 ) -> Figure:
-    """The figure of a trace of a sample. rewards: values by name. reply: the raw reply, shown where it has faults."""
+    """The figure of a trace of a sample. rewards: values by name. reply: the raw reply, shown where it has faults.
+    key: of its pictures, unique in a page."""
     depth = sample.depth_map()
     return Figure(
         trace=trace,
-        photo=None if sample.image is None else picture(sample.photo(), "p-photo"),
-        depth=None if depth is None else picture(depth_picture(depth), "p-depth"),
+        photo=None if sample.image is None else picture(sample.photo(), f"{key}-photo"),
+        depth=None if depth is None else picture(depth_picture(depth), f"{key}-depth"),
         gold=[list(box) for box in sample.boxes],
         true_depths=true_depths(trace, sample),
         rewards=rewards or {},

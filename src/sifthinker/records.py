@@ -346,6 +346,14 @@ def read_rows(path: str | Path) -> Iterator[Row]:
                     yield row
 
 
+def count_rows(folder: str | Path, limit: int | None = None) -> int:
+    """Rows of a data set folder, at most `limit`."""
+    import pyarrow.parquet as pq
+
+    rows = sum(pq.read_metadata(shard).num_rows for shard in shard_paths(folder))
+    return rows if limit is None else min(rows, limit)
+
+
 def rows_at(folder: str | Path, numbers: Sequence[int]) -> Iterator[Row]:
     """The rows with the given numbers (from 0, ascending) of a data set folder; reads only the parts that hold them."""
     import pyarrow.parquet as pq

@@ -42,6 +42,14 @@ def test_a_good_set_is_ready(made: tuple[Path, Path], tmp_path: Path) -> None:
     assert summary(result).splitlines()[-1] == "ready"
 
 
+def test_a_folder_with_a_model_tells_its_tokens(made: tuple[Path, Path], tmp_path: Path) -> None:
+    found = check(str(made[0]), "--model", str(made[1]), "--max-pixels", "1024", out=tmp_path)
+    assert found["tokens"] == check("tiny-sft", *flags(made), out=tmp_path)["tokens"]
+    assert found["ready"]
+    with pytest.raises(InputError, match="model is missing"):
+        check(str(made[0]), "--max-pixels", "1024", out=tmp_path)
+
+
 def test_a_config_is_read_as_its_stage_reads_it(made: tuple[Path, Path], tmp_path: Path) -> None:
     sft = check("tiny-sft", *flags(made, "--max-steps", "-1", "--num-train-epochs", "2"), out=tmp_path)
     assert sft["plan"] == {

@@ -58,7 +58,7 @@ def test_flags_may_stand_before_the_config() -> None:
     ("arguments", "message"),
     [
         (["tiny-sft", "oops"], "unexpected argument 'oops'"),
-        (["--data", "x"], "no config given: name a YAML file or a recipe: .*tiny-sft"),
+        (["--data", "x"], "no config given: name a YAML file, a data set folder, or a recipe: .*tiny-sft"),
         (["tiny-sft", "--data"], "--data needs a value"),
         (["tiny-sft", "--data", "--resume"], "--data needs a value"),
         (["tiny-sft", "--max-steps", "many"], "config field max_steps: expected int, got 'many'"),

@@ -24,7 +24,7 @@ from ..engines.processor import load_processor, model_config, pixel_grid
 from ..errors import InputError, SifError
 from ..prompt import family_of
 from ..recipes import recipe_names
-from ..records import Row, disk_errors, from_row, read_rows, read_samples, shard_paths
+from ..records import Row, count_rows, disk_errors, from_row, read_rows, read_samples
 from ..rewards import REWARDS, Reward
 from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
@@ -48,7 +48,8 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
     """Look at a data set folder, or at the data set a config trains on: at up to `limit` rows with their rewards, and
     at the pictures and lengths of all rows that would be trained on.
 
-    target, flags: a folder, or a config file or recipe with --field value over it, in any order.
+    target, flags: a folder (with --model and other fields if its tokens are to be counted), or a config file or recipe
+    with --field value over it, in any order.
     Returns `ready`, `problems`, `rows`, `unreadable` (ids of rows whose pictures cannot be decoded), `gold_rewards` and
     `corrupted_rewards` (means by reward, also of the config's own), the `contact_sheet`'s path, and for a config
     `tokens` (real lengths of prompt and completion), `too_long` (which prompts are, and what becomes of them; "" for
@@ -57,7 +58,7 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
     """
     folder, config, args = target, None, None
     if flags or target in recipe_names() or target.endswith((".yaml", ".yml")):
-        config, args = read_config([target, *flags])
+        config, args = read_config([target, *_planned(target), *flags])
         folder = config.data
         if config.eval_data is not None:
             read_samples(config.eval_data, 1)
@@ -92,6 +93,15 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
         sheet.parent.mkdir(parents=True, exist_ok=True)
         _sheet(pairs[:SHEET_TILES]).save(sheet)
     return {"ready": not problems, "problems": problems, **result, "contact_sheet": str(sheet)}
+
+
+def _planned(target: str) -> list[str]:
+    """What a config would have to say of a data set folder: nothing is trained here, so a model is enough."""
+    import torch
+
+    if not Path(target).is_dir():
+        return []
+    return ["--out", target, *([] if torch.cuda.is_available() else ["--use_cpu"])]
 
 
 def read_config(arguments: Sequence[str]) -> tuple[Any, Any]:
@@ -300,14 +310,6 @@ def _spread(lengths: Sequence[int]) -> dict[str, float] | None:
     if not lengths:
         return None
     return {"min": min(lengths), "mean": round(sum(lengths) / len(lengths), 1), "max": max(lengths)}
-
-
-def count_rows(folder: str | Path, limit: int | None = None) -> int:
-    """Rows of a data set folder, at most `limit`."""
-    import pyarrow.parquet as pq
-
-    rows = sum(pq.read_metadata(shard).num_rows for shard in shard_paths(folder))
-    return rows if limit is None else min(rows, limit)
 
 
 def _sheet(pairs: Pairs) -> Any:

@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import InputError
@@ -23,7 +24,8 @@ T = TypeVar("T")
 
 
 def read_arguments(arguments: Sequence[str], *kinds: type) -> dict[str, Any]:
-    """The values of a config with flags laid over them, from `CONFIG --field value ...` in any order.
+    """The values of a config with flags laid over them, from `CONFIG --field value ...` in any order. A folder in place
+    of a config says its `data` only.
 
     kinds: the dataclasses that know the fields. A flag of a truth value needs no value: `--bf16` is true.
 
@@ -53,8 +55,10 @@ def read_arguments(arguments: Sequence[str], *kinds: type) -> dict[str, Any]:
             value = rest.pop(0)
         flags[name] = value
     if config is None:
-        raise InputError(f"no config given: name a YAML file or a recipe: {', '.join(recipe_names())}")
-    return {**read_yaml(config), **flags}
+        raise InputError(
+            f"no config given: name a YAML file, a data set folder, or a recipe: {', '.join(recipe_names())}"
+        )
+    return {**({"data": config} if Path(config).is_dir() else read_yaml(config)), **flags}
 
 
 def fields_of(*kinds: type) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""What is in a data set folder: counts, balance, duplicates, photos that also stand in another folder, rows to look at.
+
+survey.py    one pass over the rows: what a person wants to know before training on them
+similar.py   the same photo in another size, quality or crop: fingerprints and the pairs that are near
+page.py      all of it as one self-contained HTML page, with rows drawn step by step
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..records import atomic_write, disk_errors
+from .page import page
+from .similar import near_pairs
+from .survey import Survey, survey
+
+__all__ = ["Survey", "inspect", "near_pairs", "survey"]
+
+
+def inspect(
+    folder: str | Path, others: Sequence[str | Path] = (), out: str | Path | None = None, rows: int = 48, seed: int = 0
+) -> dict[str, Any]:
+    """Describe a data set folder and write its page (`inspect.html` in the folder, or `out`).
+
+    others: further folders, an evaluation's for example, whose photos and questions are looked for in the first.
+    rows: as many are drawn, chosen by `seed`.
+
+    Returns what the page says, without pictures; see `Survey.to_json`. In `near`, each pair of photos is named by the
+    first row that shows it. `page`: its path.
+    Raises `InputError` for folders that hold no data set, or the same one twice.
+    """
+    folders = [Path(folder), *map(Path, others)]
+    if len({path.resolve() for path in folders}) < len(folders):
+        raise InputError(f"{folder}: named twice; the others are folders to be compared with it")
+    found = [survey(path) for path in folders]
+    first = found[0]
+    result = first.to_json()
+    result["near"] = _pairs(first, first)
+    result["shared"] = [_shared(first, other) for other in found[1:]]
+    path = folders[0] / "inspect.html" if out is None else Path(out)
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, page(first, result, rows, seed))
+    return {**result, "page": str(path)}
+
+
+def _pairs(one: Survey, other: Survey) -> list[dict[str, Any]]:
+    """Photos of two folders, or of one, that are near; the same file in both counts as a distance of 0."""
+    first, second = list(one.photos.values()), list(other.photos.values())
+    pairs = near_pairs(one.fingerprints(), None if one is other else other.fingerprints())
+    return [{"rows": [first[i].row, second[j].row], "distance": distance} for i, j, distance in pairs]
+
+
+def _shared(one: Survey, other: Survey) -> dict[str, Any]:
+    pairs = _pairs(one, other)
+    exact = len(one.photos.keys() & other.photos.keys())
+    return {
+        "folder": str(other.folder),
+        "rows": other.rows,
+        "photos": len(other.photos),
+        "same_photos": exact,
+        "near_photos": len(pairs) - exact,
+        "same_questions": len(one.questions.keys() & other.questions.keys()),
+        "pairs": pairs,
+    }
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The result in words."""
+    lines = [
+        f"{result['folder']}: {result['rows']} rows about {result['photos']} photos, {result['with_depth']} with depth",
+        *(f"rejected: {reason} {count}" for reason, count in result["rejects_by_reason"].items()),
+    ]
+    for task, answers in result["answers"].items():
+        most, share = answers["most_common"][0][0], answers["constant"]
+        lines.append(f"task {task or '(none)'}: {answers['n']} rows; always {most!r:.60} would be right in {share:.0%}")
+    twice = result["repeated"]
+    lines.append(
+        f"repeated: {len(twice['ids'])} ids, {twice['questions']} questions about the same photo, "
+        f"{len(twice['contradictions'])} of them with another answer; {len(result['near'])} pairs of near photos"
+    )
+    for other in result["shared"]:
+        lines.append(
+            f"also in {other['folder']}: {other['same_photos']} photos as they are, {other['near_photos']} nearly, "
+            f"{other['same_questions']} questions about them"
+        )
+    return "\n".join([*lines, result["page"]])
