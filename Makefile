@@ -50,7 +50,7 @@ train-sif-tiny: $(STAMP)
 	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/listing $(TINY)/data/sif \
 		--width 192 --layers 5 --vision-layers 4 --head-size 64 --vocabulary 1024 --out $(TINY)/blank
 	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-perception-sft --resume
-	$(BIN)/sifthinker sft sif-tiny-sft --resume
+	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-sft --resume
 	$(BIN)/sifthinker grpo sif-tiny-grpo --resume
 
 clean:
