@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sifthinker.datagen import seen
+from sifthinker.datagen import scratch
 from sifthinker.datagen.seen import Keys
 from sifthinker.errors import InputError
 
 
 def test_as_a_set_would_answer(monkeypatch):
-    monkeypatch.setattr(seen, "CACHE_KIB", 64)
+    monkeypatch.setattr(scratch, "CACHE_KIB", 64)
     keys, before, rng = Keys(), set(), random.Random(0)
     for _ in range(20_000):
         key = str(rng.randrange(12_000))
@@ -27,7 +27,7 @@ def test_parts_do_not_run_into_each_other():
 
 
 def test_memory_stays_flat(monkeypatch):
-    monkeypatch.setattr(seen, "CACHE_KIB", 1024)
+    monkeypatch.setattr(scratch, "CACHE_KIB", 1024)
 
     def rss_mib():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20

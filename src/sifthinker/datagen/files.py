@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -148,22 +149,38 @@ def read_items(path: Path) -> Iterator[tuple[str, Any]]:
     Memory does not grow with the file. Raises `InputError` for a missing file, for one that ends too early (before
     the first entry), and where it stops being JSON.
     """
+    with _text_of(path) as text:
+        if (opening := text.peek()) not in "[{":
+            raise InputError(f"{path}: expected a JSON list or object, it begins with {opening!r}")
+        for key in text.entries():
+            yield key, text.value()
+
+
+def read_fields(path: Path) -> Iterator[tuple[str, Iterator[tuple[str, Any]] | None]]:
+    """The fields of a JSON object one after another, each with the numbers (from 1) and values of its list, which are
+    to be read before the next field; None for a field that holds no list.
+
+    Memory does not grow with the file. Raises as `read_items`.
+    """
+    with _text_of(path) as text:
+        if (opening := text.peek()) != "{":
+            raise InputError(f"{path}: expected a JSON object, it begins with {opening!r}")
+        for field in text.entries():
+            if text.peek() != "[":
+                text.value()
+                yield field, None
+                continue
+            entries = ((number, text.value()) for number in text.entries())
+            yield field, entries
+            for _ in entries:
+                pass
+
+
+@contextmanager
+def _text_of(path: Path) -> Iterator[_Text]:
     _ends_well(path)
     with path.open(encoding="utf-8-sig") as file:
-        text = _Text(path, file)
-        opening = text.next_character()
-        if opening not in "[{":
-            raise InputError(f"{path}: expected a JSON list or object, it begins with {opening!r}")
-        number = 0
-        while text.peek() != "]}"[opening == "{"]:
-            if number:
-                text.expect(",")
-            number += 1
-            key = str(number)
-            if opening == "{":
-                key = str(text.value())
-                text.expect(":")
-            yield key, text.value()
+        yield _Text(path, file)
 
 
 def _ends_well(path: Path) -> None:
@@ -209,6 +226,21 @@ class _Text:
         found = self.next_character()
         if found != character:
             raise InputError(f"{self.path}: not JSON (expected {character!r}, found {found!r})")
+
+    def entries(self) -> Iterator[str]:
+        """Keys of the object, or numbers from 1 of the list, that begins here; each value is to be taken meanwhile."""
+        opening = self.next_character()
+        number = 0
+        while self.peek() != "]}"[opening == "{"]:
+            if number:
+                self.expect(",")
+            number += 1
+            key = str(number)
+            if opening == "{":
+                key = str(self.value())
+                self.expect(":")
+            yield key
+        self.next_character()
 
     def value(self) -> Any:
         self.peek()

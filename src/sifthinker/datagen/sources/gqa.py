@@ -20,21 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ...geometry import Frame, Size
+from ...geometry import Frame
 from ...sample import Sample
 from ..files import RowError, read_items
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
+from ..scratch import Spool
 from .options import Options
 
 _ID = re.compile(r"\((\d+)\)")
 
-_Graph = tuple[Size | None, Mapping[str, Any]]
-"""Size of the photo, and object id -> (name, box)."""
-
 
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
-    """One sample a question. The scene graphs are held in memory, the questions are not."""
+    """One sample a question. Neither questions nor scene graphs are held in memory."""
     first = next(read_items(path), ("", None))[1]
     if not isinstance(first, dict) or not {"imageId", "question", "answer"} <= first.keys():
         found = ", ".join(first) if isinstance(first, dict) else type(first).__name__
@@ -46,9 +44,10 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     def parse(numbered: tuple[str, Mapping[str, Any]]) -> Found:
         key, row = numbered
         image = text(row, "imageId")
-        if image not in graphs:
+        if not (found := graphs.of(image)):
             raise RowError("no_boxes", f"image {image} has no scene graph")
-        size, objects = graphs[image]
+        graph = found[-1]
+        size, objects = declared_size(graph), graph["objects"]
         ids = [i for i in _evidence(row) if i in objects]
         answer = text(row, "answer")
         kind = (row.get("types") or {}).get("structural", "")
@@ -58,10 +57,10 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
             image=f"{image}.jpg",
             question=text(row, "question"),
             answer=answer,
-            boxes=[objects[i][1] for i in ids],
+            boxes=[[objects[i][edge] for edge in "xywh"] for i in ids],
             frame=Frame.PIXEL_XYWH,
             size=size,
-            meta={"task": f"gqa_{kind}" if kind else "gqa", "labels": [objects[i][0] for i in ids]} | yes_no,
+            meta={"task": f"gqa_{kind}" if kind else "gqa", "labels": [str(objects[i]["name"]) for i in ids]} | yes_no,
         )
 
     yield from check_all(((f"gqa-{key}", (key, row)) for key, row in read_items(path)), parse, options.photos(path))
@@ -77,7 +76,8 @@ def _evidence(row: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(_ID.findall(arguments)))
 
 
-def _graphs(path: Path) -> dict[str, _Graph]:
+def _graphs(path: Path) -> Spool:
+    """The scene graphs by image."""
     name = f"{path.stem.partition('_')[0]}_sceneGraphs.json"
     places = [
         folder / name for folder in (path.parent, path.parent / "sceneGraphs", path.parent.parent / "sceneGraphs")
@@ -85,13 +85,9 @@ def _graphs(path: Path) -> dict[str, _Graph]:
     file = next((p for p in places if p.is_file()), None)
     if file is None:
         raise InputError(f"{path}: no scene graphs for its boxes; looked for {', '.join(map(str, places))}")
-    try:
-        return {
-            key: (
-                declared_size(graph),
-                {i: (str(o["name"]), (o["x"], o["y"], o["w"], o["h"])) for i, o in graph["objects"].items()},
-            )
-            for key, graph in read_items(file)
-        }
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise InputError(f"{file}: expected objects with name, x, y, w, h for each image ({error!r})") from error
+    graphs = Spool()
+    for key, graph in read_items(file):
+        if not isinstance(graph, dict) or not isinstance(graph.get("objects"), dict):
+            raise InputError(f"{file}: expected objects with name, x, y, w, h for each image; found {graph!r:.80}")
+        graphs.add(key, graph)
+    return graphs

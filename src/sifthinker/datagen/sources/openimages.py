@@ -25,6 +25,7 @@ from ...geometry import Frame
 from ...sample import Sample
 from ..files import open_source, read_json
 from ..outcome import Reject
+from ..seen import Keys
 from .made import Annotated, questions
 from .options import Options
 
@@ -72,7 +73,7 @@ BROAD = frozenset(
 
 
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
-    """Rejected lines and the questions, image by image. Of the file only the ids of its images are held in memory.
+    """Rejected lines and the questions, image by image. The file is not held in memory.
 
     Raises `InputError` where lines of one image stand apart: things would be missed in counting.
     """
@@ -86,12 +87,11 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     related = _related(path.parent)
     photos = options.photos(path)
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        seen: set[str] = set()
+        seen = Keys()
         lines = enumerate(csv.DictReader(file), 2)
         for key, group in groupby(lines, key=lambda numbered: numbered[1]["ImageID"]):
-            if key in seen:
+            if not seen.add(key):
                 raise InputError(f"{path}: the lines of image {key} do not follow each other; sort the file by ImageID")
-            seen.add(key)
             image = Annotated(f"openimages-{key}", f"{key}.jpg", Frame.UNIT_XYXY)
             labels: set[str] = set()
             for number, line in group:

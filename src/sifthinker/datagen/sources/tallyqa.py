@@ -2,7 +2,7 @@
 
 Fields: image, question, answer (a number), question_id, issimple. TallyQA has no boxes. A record may bring its own as
 `boxes` (with `frame`, unit_xyxy if not said), one for every counted thing. Else they are those of COCO's annotations
-(`coco.boxes_nearby`), where the question only asks how many of a category there are, and the answer is the number of
+(`coco.Nearby`), where the question only asks how many of a category there are, and the answer is the number of
 its boxes in the photo. Others are rejected as `no_boxes`. The file is not held in memory.
 
 Source: https://github.com/manoja328/TallyQA_dataset (README).
@@ -18,10 +18,10 @@ from typing import Any
 from ...errors import InputError
 from ...geometry import Frame
 from ...sample import Sample
-from ..files import RowError, open_source, plain_name, read_items
+from ..files import RowError, open_source, read_items
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
-from .coco import boxes_nearby
+from .coco import Nearby
 from .made import plural
 from .options import Options
 
@@ -32,7 +32,7 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
         if (found := file.read(4096).lstrip()[:1]) != b"[":
             raise InputError(f"{path}: expected a JSON list of TallyQA records; it begins with {found!r}")
     photos = options.photos(path)
-    boxes, looked = boxes_nearby(path, photos)
+    coco = Nearby(path, photos)
     places = ((f"{path.name}:{number}", record) for number, record in read_items(path))
 
     def parse(record: dict[str, Any]) -> Found:
@@ -43,11 +43,11 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
         if own and len(own) != count:
             raise RowError("malformed_row", f"answer {count} with {len(own)} boxes: need one for every counted thing")
         if not own:
-            if boxes is None:
-                raise RowError("no_boxes", f"the record has none, and there is no {looked}")
-            name, own = _counted(text(record, "question"), boxes.get(plain_name(Path(text(record, "image")).name), {}))
+            if not coco.there:
+                raise RowError("no_boxes", f"the record has none, and there is no {coco.looked}")
+            name, own = _counted(text(record, "question"), coco.boxes(text(record, "image")) or {})
             if len(own) != count:
-                raise RowError("no_boxes", f"answer {count}, but {len(own)} boxes of {name!r} in {looked}")
+                raise RowError("no_boxes", f"answer {count}, but {len(own)} boxes of {name!r} in {coco.looked}")
             frame, labels = Frame.PIXEL_XYWH, [name] * count
         return Found(
             id=f"tallyqa-{text(record, 'question_id')}",

@@ -27,6 +27,7 @@ from ...sample import Sample
 from ..files import FileIndex, read_items
 from ..outcome import Reject
 from ..rows import Found, check_all, text
+from ..scratch import Spool
 from ..seeds import row_rng
 from .made import PER_KIND, Annotated, questions
 from .options import Options
@@ -62,7 +63,7 @@ def read(path: Path, options: Options) -> Rows:
             f"found {', '.join(keys) or type(first).__name__}"
         )
     about = _Set(path.parent, options.photos(path), options.seed, _image_data(path.parent / "image_data.json"))
-    parts = _parts(path)
+    parts = _Parts(path)
     for number, entry in read_items(path):
         place = f"{path.name}:{number}"
         try:
@@ -86,26 +87,29 @@ def _image_data(path: Path) -> dict[Any, tuple[str, Size]]:
         raise InputError(f"{path}: expected entries with image_id, url, width, height ({error!r})") from error
 
 
-def _parts(path: Path) -> dict[str, Any]:
-    """qa_id, as text -> pixel xywh of the region that the question was asked about."""
-    mapping, regions = path.with_name("qa_to_region_mapping.json"), path.with_name("region_descriptions.json")
-    if path == regions or not (mapping.is_file() and regions.is_file()):
-        return {}
-    try:
-        region_of = dict(read_items(mapping))
-        wanted = set(region_of.values())
-        boxes = {
-            region["region_id"]: [region[edge] for edge in ("x", "y", "width", "height")]
-            for _, entry in read_items(regions)
-            for region in entry["regions"]
-            if region["region_id"] in wanted
-        }
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{mapping}, {regions}: not in the form that is published ({error!r})") from error
-    return {qa: boxes[region] for qa, region in region_of.items() if region in boxes}
+class _Parts:
+    """The regions that questions were asked about, where the two files that tell them lie beside the questions."""
+
+    def __init__(self, path: Path) -> None:
+        mapping, regions = path.with_name("qa_to_region_mapping.json"), path.with_name("region_descriptions.json")
+        self._region_of, self._boxes = Spool(), Spool()
+        if path == regions or not (mapping.is_file() and regions.is_file()):
+            return
+        for question, region in read_items(mapping):
+            self._region_of.add(question, region)
+        try:
+            for _, entry in read_items(regions):
+                for region in entry["regions"]:
+                    self._boxes.add(region["region_id"], [region.get(edge) for edge in ("x", "y", "width", "height")])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{regions}: not in the form that is published ({error!r})") from error
+
+    def of(self, question: str) -> list[Any]:
+        """Pixel xywh boxes of the region of a qa_id, none where it is not known."""
+        return [box for region in self._region_of.of(question) for box in self._boxes.of(region)]
 
 
-def _objects(entry: Mapping[str, Any], about: _Set, parts: Mapping[str, Any]) -> Rows:
+def _objects(entry: Mapping[str, Any], about: _Set, parts: _Parts) -> Rows:
     key = entry["image_id"]
     photo, size = about.image(key)
     image = Annotated(f"vg-{key}", photo, Frame.PIXEL_XYWH, size, complete=False)
@@ -119,7 +123,7 @@ def _objects(entry: Mapping[str, Any], about: _Set, parts: Mapping[str, Any]) ->
     yield from questions(image, about.photos, about.seed)
 
 
-def _regions(entry: Mapping[str, Any], about: _Set, parts: Mapping[str, Any]) -> Rows:
+def _regions(entry: Mapping[str, Any], about: _Set, parts: _Parts) -> Rows:
     key = entry.get("id", entry.get("image_id"))
     photo, size = about.image(key)
     regions = [region for region in entry["regions"] if isinstance(region.get("phrase"), str)]
@@ -153,15 +157,14 @@ def _regions(entry: Mapping[str, Any], about: _Set, parts: Mapping[str, Any]) ->
         yield answered(outcome) if isinstance(outcome, Sample) else outcome
 
 
-def _questions(entry: Mapping[str, Any], about: _Set, parts: Mapping[str, Any]) -> Rows:
+def _questions(entry: Mapping[str, Any], about: _Set, parts: _Parts) -> Rows:
     key = entry.get("id", entry.get("image_id"))
     photo, size = about.image(key)
 
     def parse(qa: Mapping[str, Any]) -> Found:
         objects = qa.get("a_objects") or qa.get("q_objects") or []
         boxes = [[thing[edge] for edge in "xywh"] for thing in objects]
-        if not boxes and str(qa["qa_id"]) in parts:
-            boxes = [parts[str(qa["qa_id"])]]
+        boxes = boxes or parts.of(str(qa["qa_id"]))
         answer = text(qa, "answer").strip().removesuffix(".")
         yes_no = {"answer_kind": "yesno"} if answer.lower() in ("yes", "no") else {}
         return Found(
@@ -178,7 +181,7 @@ def _questions(entry: Mapping[str, Any], about: _Set, parts: Mapping[str, Any]) 
     yield from check_all(((f"vg-{key}:qa {n}", qa) for n, qa in enumerate(entry["qas"], 1)), parse, about.photos)
 
 
-_READERS: dict[str, Callable[[Any, _Set, Mapping[str, Any]], Rows]] = {
+_READERS: dict[str, Callable[[Any, _Set, _Parts], Rows]] = {
     "objects": _objects,
     "regions": _regions,
     "qas": _questions,

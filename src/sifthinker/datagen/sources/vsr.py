@@ -18,10 +18,10 @@ from typing import Any
 
 from ...geometry import Frame
 from ...sample import Sample
-from ..files import RowError, plain_name, read_lines
+from ..files import RowError, read_lines
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
-from .coco import boxes_nearby
+from .coco import Nearby
 from .options import Options
 
 QUESTION = 'Is this statement about the photo true? "{}" Answer yes or no.'
@@ -30,7 +30,7 @@ QUESTION = 'Is this statement about the photo true? "{}" Answer yes or no.'
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     """One sample a statement."""
     photos = options.photos(path)
-    boxes, looked = boxes_nearby(path, photos)
+    coco = Nearby(path, photos)
     rows = ((f"{path.name}:{n}", row if isinstance(row, Reject) else (n, row)) for n, row in read_lines(path))
 
     def parse(numbered: tuple[int, dict[str, Any]]) -> Found:
@@ -41,12 +41,12 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
         frame, labels = Frame(row.get("frame", Frame.PIXEL_XYXY)), list[str]()
         own = row.get("boxes")
         if own is None:
-            if boxes is None:
-                raise RowError("no_boxes", f"the row has none, and there is no {looked}")
+            if not coco.there:
+                raise RowError("no_boxes", f"the row has none, and there is no {coco.looked}")
             frame, labels = Frame.PIXEL_XYWH, things(caption, text(row, "relation"))
-            if (name := plain_name(Path(photo).name)) not in boxes:
-                raise RowError("no_boxes", f"{photo} has no annotations in {looked}")
-            own = [_one(boxes[name], thing) for thing in labels]
+            if (boxes := coco.boxes(photo)) is None:
+                raise RowError("no_boxes", f"{photo} has no annotations in {coco.looked}")
+            own = [_one(boxes, thing) for thing in labels]
         return Found(
             id=f"vsr-{path.stem}-{number}",
             image=photo,
