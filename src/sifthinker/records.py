@@ -80,11 +80,16 @@ def disk_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
-def atomic_write(path: str | Path, content: bytes | str) -> None:
-    """Write a file so that a crash leaves either the old or the new content. Raises `InputError` on a full disk."""
+def atomic_write(path: str | Path, content: bytes | str, through: Path | None = None) -> None:
+    """Write a file so that a crash leaves either the old or the new content. Raises `InputError` on a full disk.
+
+    through: a folder on the same disk in which the file is written before it gets its name, and in which a kill may
+    leave a piece of it; None: beside the file.
+    """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process's number, which another machine may give to a process as well.
+    temporary = (through or path.parent) / f".{path.name}.{os.urandom(8).hex()}.tmp"
     with disk_errors(path):
         try:
             with temporary.open("wb") as file:
@@ -121,15 +126,15 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 class JsonlWriter:
     """Appends JSON lines; each line is handed to the system at once, so a killed process loses no finished line.
 
-    Reopening drops a last line that was torn by a crash, and everything after `keep` bytes if that is given.
+    Reopening drops a last line that was torn by a crash.
     Raises `InputError` on a full disk.
     """
 
-    def __init__(self, path: str | Path, keep: int | None = None) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         with disk_errors(self.path):
             self._file: BinaryIO = self.path.open("ab+")
-            end = self._end_of_lines() if keep is None else keep
+            end = self._end_of_lines()
             self._file.truncate(end)
             self._file.seek(end)
 
@@ -144,11 +149,6 @@ class JsonlWriter:
                 return start + newline + 1
             position = start
         return 0
-
-    @property
-    def position(self) -> int:
-        """Bytes written so far; pass it as `keep` to return to this point."""
-        return self._file.tell()
 
     def write(self, value: Mapping[str, Any]) -> None:
         """Append one object."""
@@ -295,14 +295,7 @@ class ShardWriter:
         """Write what is left as the last shard."""
         if not self._rows:
             return
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        buffer = io.BytesIO()
-        table = pa.Table.from_pylist(self._rows, schema=arrow_schema())
-        # Small row groups: readers hold few pictures at a time.
-        pq.write_table(table, buffer, compression="zstd", row_group_size=64)
-        atomic_write(self.folder / f"data-{self.shards:05d}.parquet", buffer.getvalue())
+        atomic_write(shard_path(self.folder, self.shards), shard_bytes(self._rows))
         self.shards += 1
         self._rows = []
 
@@ -314,9 +307,27 @@ class ShardWriter:
             self.flush()
 
 
+def shard_bytes(rows: Sequence[Row]) -> bytes:
+    """The file of a shard."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    table = pa.Table.from_pylist(rows, schema=arrow_schema())  # pyright: ignore[reportArgumentType] - any mappings
+    # Small row groups: readers hold few pictures at a time.
+    pq.write_table(table, buffer, compression="zstd", row_group_size=64)
+    return buffer.getvalue()
+
+
+def shard_path(folder: str | Path, number: int) -> Path:
+    """The file of the shard with this number, from 0."""
+    return Path(folder) / f"data-{number:05d}.parquet"
+
+
 def shard_paths(folder: str | Path) -> list[Path]:
     """The shards of a data set folder in order."""
-    return sorted(Path(folder).glob("data-*.parquet"))
+    # By length first: from 100,000 on, numbers have six digits.
+    return sorted(Path(folder).glob("data-*.parquet"), key=lambda path: (len(path.name), path.name))
 
 
 def read_rows(path: str | Path) -> Iterator[Row]:

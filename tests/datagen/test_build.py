@@ -120,21 +120,22 @@ def test_steps_of_the_chains(tmp_path, capsys):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import sifthinker.datagen.build as b
+from sifthinker.datagen import shards
+from sifthinker.datagen.build import build
 
 where, after, source, out = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
 done = 0
-original = getattr(b, where)
+original = getattr(shards, where)
 
-def dying(*arguments):
+def dying(*arguments, **more):
     global done
     done += 1
     if done == after:
         os.kill(os.getpid(), signal.SIGKILL)
-    return original(*arguments)
+    return original(*arguments, **more)
 
-setattr(b, where, dying)
-b.build(source, out, seed=1, resume=True, rows_per_shard=3)
+setattr(shards, where, dying)
+build(source, out, seed=1, resume=True, rows_per_shard=3)
 """
 
 
@@ -146,8 +147,8 @@ def test_a_killed_build_ends_as_one_that_was_never_killed(tmp_path):
     jsonl(rows, [*lines[:2], bad, *lines[2:7], lines[1], "{torn", *lines[7:], lines[10]])
     unbroken, out = tmp_path / "unbroken", tmp_path / "out"
     build(f"jsonl:{rows}", unbroken, seed=1, rows_per_shard=3)
-    # In the first shard; between a shard and the note of it; later; while the folder is finished.
-    for where, after in (("to_row", 2), ("_save", 2), ("to_row", 5), ("card", 1)):
+    # In the first shard; between a shard and its record; later; while the folder is finished.
+    for where, after in (("to_row", 2), ("atomic_write", 2), ("to_row", 5), ("card", 1)):
         command = [sys.executable, "-c", KILLED, where, str(after), f"jsonl:{rows}", str(out)]
         assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL, where
         assert not (out / "manifest.json").exists()

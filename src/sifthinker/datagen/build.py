@@ -1,4 +1,4 @@
-"""The pipeline as one function: source -> depth -> screen -> expand -> annotate -> check -> data set folder.
+"""The pipeline: source -> depth -> screen -> expand -> annotate -> check -> data set folder.
 
     OUT/data-00000.parquet ...   the rows (`records`)
     OUT/rejects.jsonl            id, reason and detail of every row that was read and not kept
@@ -6,53 +6,29 @@
     OUT/README.md                the card          OUT/contact_sheet.png   rows to look at
     OUT/replies/                 what teachers replied, if there were any (`replies`)
 
-While a build runs, `.state.json` says how far the finished shards reach. A killed build goes on from there with
-`resume=True` and ends with the same bytes as one that was never killed.
+What is done with a row is `work`'s business, what is on the disk meanwhile `shards`'s.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ..depth import DepthMap
 from ..errors import InputError
 from ..geometry import Size
-from ..prompt import prompt_hash
-from ..records import (
-    MANIFEST,
-    SCHEMA,
-    JsonlWriter,
-    ShardWriter,
-    atomic_write,
-    disk_errors,
-    read_manifest,
-    shard_paths,
-    to_row,
-)
-from ..sample import Sample
-from .annotators import Annotator, Asking, Job, Words, open_annotator
+from ..records import read_manifest
+from .annotators import Asking, open_annotator
 from .depths import as_stored
-from .expand import expand
-from .files import RowError
-from .mix import MIX, Input, open_input
+from .mix import MIX, open_input
 from .outcome import Kept, Reject
-from .screen import Seen, gold_earns_all, screen
-from .seeds import row_rng
-from .sheet import card, sheet
-
-STATE = ".state.json"
-REJECTS = "rejects.jsonl"
-ROWS_PER_SHARD = 256
-VERSIONED = ("sifthinker", "numpy", "pillow", "pyarrow")
+from .screen import gold_earns_all, screen
+from .shards import ROWS_PER_SHARD, Event, Folder, Run
+from .work import Chunk, OpenWork, chunks
 
 Outcomes = Callable[[int], Iterable[Kept | Reject]]
 """From a number n to the outcomes of the rows n, n + 1, ..., always the same ones."""
@@ -92,14 +68,27 @@ def build(
     config = {**given.config, "annotator": given.annotator}
     if given.annotator != "template":
         config |= {"repairs": asking.repairs, "language": asking.language}
-    run = Run(source, given.kind, given.seed, config, rows_per_shard=rows_per_shard, licenses=given.licenses)
     writer = open_annotator(given.annotator, given.seed, out, asking)
-    run.annotator = writer.name
+    run = Run(source, given.kind, given.seed, config, writer.name, rows_per_shard, given.licenses)
+    folder = Folder(out, run)
+    work = OpenWork(folder, given.steps, writer, given.open_depth)()
+    if not folder.begin(resume):
+        return read_manifest(out)
+    keys: list[str] = []
+    done: set[int] = set()
 
-    def outcomes(start: int) -> Iterator[Kept | Reject]:
-        return _outcomes(given, start, writer)
+    def todo() -> Iterator[Chunk]:
+        for chunk in chunks(given.rows, folder):
+            keys.append(chunk.key)
+            if folder.is_done(chunk.number, chunk.key):
+                done.add(chunk.number)
+                bar.update(len(chunk.rows))
+            else:
+                yield chunk
 
-    return write_dataset(outcomes, out, run, total=None if given.kind == MIX else limit, resume=resume)
+    with _bar(run, None if given.kind == MIX else limit) as bar:
+        _follow(work(todo()), folder, done, bar)
+    return folder.finish(keys, done)
 
 
 def build_scenes(
@@ -151,7 +140,7 @@ def build_scenes(
 
     def outcomes(start: int) -> Iterator[Kept | Reject]:
         if real is None:
-            made = generate(n - start, seed, tasks, size, objects, workers, start, style, renderer, split)
+            made = generate(max(0, n - start), seed, tasks, size, objects, workers, start, style, renderer, split)
         else:
             made = islice(ask_frames(open_frames(real), tasks, seed, refused=refused, style=style), start, n)
         for sample, trace in made:
@@ -160,223 +149,52 @@ def build_scenes(
             shown = size if stored.image is None else stored.photo().size
             yield screen(stored, shown) or gold_earns_all(stored, trace) or Kept(stored, trace)
 
-    manifest = write_dataset(
-        outcomes, Path(out), Run(real or "scenes", "scenes", seed, config, "scenes"), total=n, resume=resume
-    )
+    folder = Folder(Path(out), Run(real or "scenes", "scenes", seed, config, "scenes"))
+    manifest = write_dataset(outcomes, folder, total=n, resume=resume)
     if not manifest["read"]:
         reasons = "; ".join(f"{reason} ({count} times)" for reason, count in refused.most_common(4))
         raise InputError(f"{real}: nothing can be asked about these frames: {reasons or 'there are no frames'}")
     return manifest
 
 
-# --- from rows to outcomes -----------------------------------------------------------------------------------------
-
-
-def _outcomes(given: Input, start: int, annotator: Annotator) -> Iterator[Kept | Reject]:
-    """What becomes of each row, in order. Rows before `start` are only looked at for duplicates."""
-    for item, words in annotator.annotate(_items(given, start)):
-        yield words if isinstance(words, Reject) else _finish(item, words)
-
-
-def _items(given: Input, start: int) -> Iterator[Job | Reject]:
-    seen = Seen()
-    for number, row in enumerate(given.rows):
-        duplicate = seen.duplicate(row) if isinstance(row, Sample) else None
-        if number >= start:
-            yield duplicate or (_prepare(row, given) if isinstance(row, Sample) else row)
-
-
-def _prepare(sample: Sample, given: Input) -> Job | Reject:
-    """Everything that is done before words are asked for."""
-    try:
-        # Decoding the whole photo finds files that are cut off.
-        size = sample.photo().size
-    except InputError as error:
-        return Reject(sample.id, "image_unreadable", str(error))
-    try:
-        sample = as_stored(given.add_depth(sample))
-    except RowError as error:
-        return Reject(sample.id, error.reason, error.detail)
-    if reject := screen(sample, size):
-        return reject
-    depth = sample.depth_map()
-    stages = expand(sample.boxes, depth, row_rng(given.seed, f"chain {sample.id}"), given.steps)
-    if depth is not None:
-        # Without the sums that depths of boxes are read from: many jobs wait for words at the same time.
-        sample = replace(sample, depth=DepthMap(depth.values, depth.valid, depth.metric))
-    return Job(sample, tuple(stages))
-
-
-def _finish(item: Job | Reject, words: Words) -> Kept | Reject:
-    if isinstance(item, Reject):
-        return item
-    trace = item.trace(words.texts)
-    return gold_earns_all(item.sample, trace) or Kept(item.sample, trace, words.by)
-
-
-# --- from outcomes to a folder -------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Run:
-    """What a data set is made of; two builds with equal runs give equal bytes."""
-
-    source: str
-    kind: str
-    seed: int
-    config: Mapping[str, Any]
-    annotator: str = ""
-    rows_per_shard: int = ROWS_PER_SHARD
-    licenses: Mapping[str, str] = field(default_factory=dict)
-
-    def source_of(self, sample: Sample) -> str:
-        """What the column `source` says of a sample."""
-        return sample.meta["source"] if self.kind == MIX else self.kind
-
-
-@dataclass(slots=True)
-class _State:
-    """How far the finished shards reach."""
-
-    read: int = 0
-    kept: int = 0
-    with_depth: int = 0
-    shards: int = 0
-    reject_bytes: int = 0
-    rejects_by_reason: Counter[str] = field(default_factory=Counter)
-    tasks: Counter[str] = field(default_factory=Counter)
-    sources: Counter[str] = field(default_factory=Counter)
-
-
-def write_dataset(
-    outcomes: Outcomes,
-    out: Path,
-    run: Run,
-    total: int | None = None,
-    resume: bool = False,
-) -> dict[str, Any]:
-    """Write outcomes to a data set folder and return its manifest; see the module's docstring for the files.
+def write_dataset(outcomes: Outcomes, folder: Folder, total: int | None, resume: bool) -> dict[str, Any]:
+    """Write outcomes to a data set folder, one shard after the other, and return its manifest.
 
     total: number of rows, if known, for the progress bar. A finished folder of the same run is left as it is.
     """
-    state = _begin(out, run, resume)
-    if state is None:
-        return read_manifest(out)
-    with (
-        JsonlWriter(out / REJECTS, keep=state.reject_bytes) as rejects,
-        ShardWriter(out, run.rows_per_shard, start=state.shards) as shards,
-        tqdm(desc=f"build {run.kind}", unit="row", total=total, initial=state.read) as bar,
-    ):
-        for outcome in outcomes(state.read):
-            state.read += 1
-            if isinstance(outcome, Reject):
-                rejects.write(asdict(outcome))
-                state.rejects_by_reason[outcome.reason] += 1
-            else:
-                state.kept += 1
-                state.with_depth += outcome.sample.depth is not None
-                state.tasks[str(outcome.sample.meta.get("task", ""))] += 1
-                name = run.source_of(outcome.sample)
-                state.sources[name] += 1
-                if shards.add(to_row(outcome.sample, outcome.trace, name, outcome.annotator or run.annotator)):
-                    state.shards, state.reject_bytes = shards.shards, rejects.position
-                    _save(out, run, state)
-            bar.set_postfix({"kept": state.kept, **state.rejects_by_reason}, refresh=False)
-            bar.update()
-    return _end(out, run, state)
+    if not folder.begin(resume):
+        return read_manifest(folder.out)
+    size = folder.run.rows_per_shard
+    start = next(n for n in count() if not folder.is_done(n, folder.key(n)))
+    done = set(range(start))
+    rows = iter(outcomes(start * size))
+
+    def events() -> Iterator[Event]:
+        for number, first in zip(count(start), rows, strict=False):
+            yield from folder.make(number, folder.key(number), chain([first], islice(rows, size - 1)))
+
+    with _bar(folder.run, total) as bar:
+        bar.update(start * size)
+        _follow(events(), folder, done, bar)
+    return folder.finish([folder.key(n) for n in range(len(done))], done)
 
 
-def _identity(run: Run) -> dict[str, Any]:
-    made_of = {key: value for key, value in asdict(run).items() if key != "licenses"}
-    return {"schema": SCHEMA, **made_of, "config": dict(run.config), "prompt_hash": prompt_hash()}
+def _bar(run: Run, total: int | None) -> tqdm[Any]:
+    return tqdm(desc=f"build {run.kind}", unit="row", total=total)
 
 
-def _save(out: Path, run: Run, state: _State) -> None:
-    # Not `asdict`: it rebuilds a Counter from pairs, and counts the pairs.
-    reached = {f.name: getattr(state, f.name) for f in fields(state)}
-    atomic_write(out / STATE, json.dumps({"run": _identity(run), "state": reached}))
-
-
-def _begin(out: Path, run: Run, resume: bool) -> _State | None:
-    """The state to start from; None when the folder is finished."""
-    if run.seed < 0:
-        raise InputError(f"seed {run.seed}: expected 0 or more")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; --out names a folder")
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    if not any(out.iterdir()):
-        _save(out, run, _State())
-        return _State()
-    if not resume:
-        raise InputError(f"{out}: not empty; choose another --out, or go on with an interrupted build with --resume")
-    if (out / MANIFEST).exists():
-        manifest = read_manifest(out)
-        _same(out, run, {key: manifest.get(key) for key in _identity(run)})
-        _clean(out)
-        return None
+def _follow(events: Iterable[Event], folder: Folder, done: set[int], bar: tqdm[Any]) -> None:
+    """Show what becomes of the rows, and note the shards that are done."""
+    counts: Counter[str] = Counter()
     try:
-        saved = json.loads((out / STATE).read_text())
-    except (FileNotFoundError, ValueError) as error:
-        raise InputError(f"{out}: not empty, and no interrupted build to go on with; choose another --out") from error
-    _same(out, run, saved["run"])
-    state = _State(**saved["state"])
-    state.rejects_by_reason, state.tasks = Counter(state.rejects_by_reason), Counter(state.tasks)
-    state.sources = Counter(state.sources)
-    for path in shard_paths(out)[state.shards :]:
-        path.unlink()
-    return state
-
-
-def _same(out: Path, run: Run, before: Mapping[str, Any]) -> None:
-    """Raise `InputError` when a folder was begun with other settings."""
-    now = json.loads(json.dumps(_identity(run)))
-    changed = [
-        f"{key} was {before.get(key)!r}, now {value!r}" for key, value in now.items() if before.get(key) != value
-    ]
-    if changed:
-        raise InputError(f"{out}: begun with other settings ({'; '.join(changed)}); choose another --out")
-
-
-def _end(out: Path, run: Run, state: _State) -> dict[str, Any]:
-    """Write sheet, card and manifest, the manifest last: a folder with a manifest is finished."""
-    rejected = sum(state.rejects_by_reason.values())
-    manifest = {
-        **_identity(run),
-        "read": state.read,
-        "kept": state.kept,
-        "rejected": rejected,
-        "rejects_by_reason": dict(sorted(state.rejects_by_reason.items())),
-        "tasks": dict(sorted(state.tasks.items())),
-        "sources": dict(sorted(state.sources.items())),
-        "licenses": dict(run.licenses),
-        "with_depth": state.with_depth,
-        "versions": _versions(),
-        "shards": [{"file": path.name, "sha256": _sha256(path)} for path in shard_paths(out)],
-    }
-    atomic_write(out / "contact_sheet.png", sheet(out, state.kept))
-    atomic_write(out / "README.md", card(manifest))
-    atomic_write(out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    _clean(out)
-    return manifest
-
-
-def _clean(out: Path) -> None:
-    (out / STATE).unlink(missing_ok=True)
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        for event in events:
+            if isinstance(event, int):
+                done.add(event)
+                continue
+            counts[event] += 1
+            bar.set_postfix(counts, refresh=False)
+            bar.update()
+    except FileNotFoundError:
+        # Another process may have finished the data set meanwhile, and taken the records away.
+        if not folder.is_finished():
+            raise

@@ -18,9 +18,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -79,10 +79,14 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a build works on. licenses: source -> terms. config: what else decides about its rows."""
+    """What a build works on.
+
+    open_depth: loads what gives the rows their depth; it can be sent to another process. licenses: source -> terms.
+    config: what else decides about the rows.
+    """
 
     rows: Rows
-    add_depth: AddDepth
+    open_depth: Callable[[], AddDepth]
     kind: str
     seed: int
     steps: int | None
@@ -127,7 +131,7 @@ def open_input(
     config |= ({"columns": dict(columns)} if columns else {}) | ({} if steps is None else {"steps": steps})
     return Input(
         islice(rows, limit),
-        depth_adder(depth, depth_encoding),
+        partial(depth_adder, depth, depth_encoding),
         kind,
         seed,
         steps,
@@ -160,7 +164,9 @@ def _of_recipe(recipe: Recipe) -> Input:
     check_steps(recipe.steps)
     licenses = {part.name: _check(part, recipe) for part in recipe.sources}
     config = {"recipe": {**asdict(recipe), "sources": [asdict(part) for part in recipe.sources]}}
-    return Input(mixed(recipe), _adders(recipe), MIX, recipe.seed, recipe.steps, recipe.annotator, licenses, config)
+    return Input(
+        mixed(recipe), partial(_adders, recipe), MIX, recipe.seed, recipe.steps, recipe.annotator, licenses, config
+    )
 
 
 def _is_recipe(source: str) -> bool:

@@ -1,0 +1,327 @@
+"""The folder of a data set while it is made: shards that do not depend on each other, each with its record.
+
+    OUT/data-00007.parquet    what was kept of the rows 7 R, ..., 8 R - 1 of the source; no file where that is nothing
+    OUT/.shards/run.json      what the data set is made of
+    OUT/.shards/00007.json    the record of a shard: key, checksum, counts, rejects; written after the shard
+
+The records are the only state, and nobody owns a shard: who finds one without a record that fits makes it, with the
+same bytes as anybody else. So a kill costs the shards under way and no more, and processes, also on several machines
+with a common disk, may share a folder without knowing of each other. `finish` folds the records into manifest,
+rejects, card and sheet, and removes them; two processes may do that at the same time.
+
+Every file is written below .shards and then given its name, so what a kill leaves there is removed with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..depth import DepthMap
+from ..errors import InputError
+from ..prompt import prompt_hash
+from ..records import (
+    MANIFEST,
+    SCHEMA,
+    JsonlWriter,
+    atomic_write,
+    disk_errors,
+    read_manifest,
+    shard_bytes,
+    shard_path,
+    shard_paths,
+    to_row,
+)
+from ..sample import Sample
+from .mix import MIX
+from .outcome import Kept, Reject
+from .sheet import card, sheet
+
+STATE = ".shards"
+RUN = "run.json"
+REJECTS = "rejects.jsonl"
+ROWS_PER_SHARD = 256
+VERSIONED = ("sifthinker", "numpy", "pillow", "pyarrow")
+
+Event = str | int
+"""What a build reports while it goes on: what became of a row (`KEPT`, or the reason of its reject), or the number of
+a shard that is on the disk now with its record."""
+KEPT = "kept"
+
+
+@dataclass(slots=True)
+class Run:
+    """What a data set is made of; two builds with equal runs give equal bytes."""
+
+    source: str
+    kind: str
+    seed: int
+    config: Mapping[str, Any]
+    annotator: str = ""
+    rows_per_shard: int = ROWS_PER_SHARD
+    licenses: Mapping[str, str] = field(default_factory=dict)
+
+    def source_of(self, sample: Sample) -> str:
+        """What the column `source` says of a sample."""
+        return sample.meta["source"] if self.kind == MIX else self.kind
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for two processes to work on the same data set, as JSON gives it back."""
+        made_of = {key: value for key, value in asdict(self).items() if key != "licenses"}
+        identity = {"schema": SCHEMA, **made_of, "config": dict(self.config), "prompt_hash": prompt_hash()}
+        return json.loads(json.dumps(identity))
+
+
+@dataclass(slots=True)
+class Record:
+    """What became of the rows of a shard. key: of the rows. sha256: of the file, None where nothing was kept."""
+
+    key: str
+    read: int = 0
+    kept: int = 0
+    with_depth: int = 0
+    tasks: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    sha256: str | None = None
+    rejects: list[dict[str, str]] = field(default_factory=list)
+
+
+class Folder:
+    """The folder `out` of a data set that is made of `run`."""
+
+    def __init__(self, out: Path, run: Run) -> None:
+        self.out, self.run = out, run
+        self.state = out / STATE
+
+    def begin(self, resume: bool) -> bool:
+        """Make the folder, or find it; False if its data set is finished.
+
+        Raises `InputError` for folders with something else in them or with a data set of another run, and for one
+        that is begun or finished unless `resume` is set.
+        """
+        if self.run.seed < 0:
+            raise InputError(f"seed {self.run.seed}: expected 0 or more")
+        if self.out.exists() and not self.out.is_dir():
+            raise InputError(f"{self.out}: is a file; --out names a folder")
+        with disk_errors(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+        there = {path.name for path in self.out.iterdir()}
+        if there and not resume:
+            raise InputError(
+                f"{self.out}: not empty; choose another --out, or go on with an interrupted build with --resume"
+            )
+        if self.is_finished():
+            return False
+        before = self._begun()
+        if before is None and there - {STATE}:
+            if self.is_finished():  # just now, by another process
+                return False
+            raise InputError(f"{self.out}: not empty, and no interrupted build to go on with; choose another --out")
+        if before is not None:
+            self._same(before)
+            return True
+        # If two begin at the same time with different settings, the keys of their shards differ, and neither finishes.
+        with disk_errors(self.state):
+            self.state.mkdir(exist_ok=True)
+        self._write(self.state / RUN, json.dumps(self.run.identity()))
+        return True
+
+    def _begun(self) -> dict[str, Any] | None:
+        try:
+            return json.loads((self.state / RUN).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def is_finished(self) -> bool:
+        """Whether the data set is finished. Raises `InputError` if it is of another run."""
+        if not (self.out / MANIFEST).exists():
+            return False
+        manifest = read_manifest(self.out)
+        self._same({key: manifest.get(key) for key in self.run.identity()})
+        shutil.rmtree(self.state, ignore_errors=True)
+        return True
+
+    def _same(self, before: Mapping[str, Any]) -> None:
+        """Raise `InputError` when the folder was begun with other settings."""
+        changed = [
+            f"{key} was {before.get(key)!r}, now {value!r}"
+            for key, value in self.run.identity().items()
+            if before.get(key) != value
+        ]
+        if changed:
+            raise InputError(f"{self.out}: begun with other settings ({'; '.join(changed)}); choose another --out")
+
+    # --- shards ----------------------------------------------------------------------------------------------------
+
+    def key(self, number: int, rows: Iterable[Sample | Reject] = ()) -> str:
+        """Names a shard by all that goes into it: the run, and its rows as the source gives them.
+
+        Photos and depth files count by their names where they are files.
+        """
+        digest = hashlib.blake2b(json.dumps([self.run.identity(), number]).encode(), digest_size=16)
+        for row in rows:
+            digest.update(json.dumps(_facts(row)).encode())
+        return digest.hexdigest()
+
+    def is_done(self, number: int, key: str) -> bool:
+        """Whether the shard is there as its record says, and the record is of this key."""
+        record = self._record(number)
+        if record is None or record.key != key:
+            return False
+        return _sha256(shard_path(self.out, number)) == record.sha256
+
+    def _record(self, number: int) -> Record | None:
+        try:
+            return Record(**json.loads(self._record_path(number).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def _record_path(self, number: int) -> Path:
+        return self.state / f"{number:05d}.json"
+
+    def make(self, number: int, key: str, outcomes: Iterable[Kept | Reject]) -> Iterator[Event]:
+        """Write a shard and its record. Raises `InputError` on a full disk."""
+        record, rows = Record(key), []
+        for outcome in outcomes:
+            record.read += 1
+            if isinstance(outcome, Reject):
+                record.rejects.append(asdict(outcome))
+                yield outcome.reason
+                continue
+            sample, name = outcome.sample, self.run.source_of(outcome.sample)
+            rows.append(to_row(sample, outcome.trace, name, outcome.annotator or self.run.annotator))
+            record.kept += 1
+            record.with_depth += sample.depth is not None
+            record.tasks[str(sample.meta.get("task", ""))] += 1
+            record.sources[name] += 1
+            yield KEPT
+        path = shard_path(self.out, number)
+        if rows:
+            data = shard_bytes(rows)
+            record.sha256 = hashlib.sha256(data).hexdigest()
+            self._write(path, data)
+        else:
+            path.unlink(missing_ok=True)  # of rows that are different now
+        self._write(self._record_path(number), json.dumps({name: getattr(record, name) for name in Record.__slots__}))
+        yield number
+
+    def _write(self, path: Path, content: bytes | str) -> None:
+        atomic_write(path, content, through=self.state)
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def finish(self, keys: Sequence[str], done: Collection[int]) -> dict[str, Any]:
+        """The manifest of the finished data set; or, where shards are missing, their numbers and what there is.
+
+        keys: of all shards. done: numbers of those that need no look any more.
+        """
+        try:
+            missing = [n for n, key in enumerate(keys) if n not in done and not self.is_done(n, key)]
+            if not missing:
+                return self._end(len(keys))
+            if not self.is_finished():
+                there = sorted(set(range(len(keys))) - set(missing))
+                return {**self._fold(there, None), "missing": missing}
+        except FileNotFoundError:
+            if not self.is_finished():
+                raise
+        # Just now, by another process, which took the records away.
+        return read_manifest(self.out)
+
+    def _end(self, count: int) -> dict[str, Any]:
+        """Write rejects, sheet, card and manifest, the manifest last: a folder with a manifest is finished."""
+        rejects = self.state / f"{REJECTS}.{os.urandom(8).hex()}"
+        with JsonlWriter(rejects) as writer:
+            counts = self._fold(range(count), writer)
+        rejects.replace(self.out / REJECTS)
+        files = {shard_path(self.out, n).name: sha256 for n, sha256 in counts.pop("sha256").items()}
+        for path in shard_paths(self.out):
+            if path.name not in files:
+                path.unlink(missing_ok=True)  # of a source that had more rows
+        manifest = {
+            **self.run.identity(),
+            **counts,
+            "licenses": dict(self.run.licenses),
+            "versions": _versions(),
+            "shards": [{"file": name, "sha256": sha256} for name, sha256 in files.items()],
+        }
+        self._write(self.out / "contact_sheet.png", sheet(self.out, manifest["kept"]))
+        self._write(self.out / "README.md", card(manifest))
+        self._write(self.out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        shutil.rmtree(self.state, ignore_errors=True)
+        return manifest
+
+    def _fold(self, numbers: Iterable[int], rejects: JsonlWriter | None) -> dict[str, Any]:
+        """The sums over the records of these shards; their rejects are written in order."""
+        sums, reasons, tasks, sources = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+        files = {}
+        for number in numbers:
+            record = Record(**json.loads(self._record_path(number).read_text()))
+            sums.update(read=record.read, kept=record.kept, with_depth=record.with_depth)
+            tasks.update(record.tasks)
+            sources.update(record.sources)
+            reasons.update(reject["reason"] for reject in record.rejects)
+            if record.sha256 is not None:
+                files[number] = record.sha256
+            if rejects is not None:
+                for reject in record.rejects:
+                    rejects.write(reject)
+        return {
+            "read": sums["read"],
+            "kept": sums["kept"],
+            "rejected": reasons.total(),
+            "rejects_by_reason": dict(sorted(reasons.items())),
+            "tasks": dict(sorted(tasks.items())),
+            "sources": dict(sorted(sources.items())),
+            "with_depth": sums["with_depth"],
+            "sha256": files,
+        }
+
+
+def _facts(row: Sample | Reject) -> list[Any]:
+    """A row as JSON."""
+    if isinstance(row, Reject):
+        return [row.id, row.reason, row.detail]
+    photo, depth = row.image, row.depth
+    return [
+        row.id,
+        str(photo) if isinstance(photo, (str, Path)) else _digest(row.photo_data()),
+        row.question,
+        row.answer,
+        _digest(depth.values.tobytes() + depth.valid.tobytes()) if isinstance(depth, DepthMap) else str(depth),
+        row.choices,
+        [list(box) for box in row.boxes],
+        dict(row.meta),
+    ]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _sha256(path: Path) -> str | None:
+    """None where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

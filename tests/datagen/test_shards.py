@@ -1,0 +1,145 @@
+"""The folder of a run: shards with records, of which any part may be missing, damaged, or of other rows."""
+
+import json
+
+import pytest
+
+from sifthinker.datagen import shards, work
+from sifthinker.datagen.build import build
+from sifthinker.records import read_manifest, read_rows
+
+from .photos import jsonl, own_rows
+from .test_build import check, content
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A source of 14 rows in shards of three, and a function that builds it."""
+    rows = own_rows(tmp_path, 14)
+
+    def run(out="out", resume=True, **options):
+        return build(f"jsonl:{rows}", tmp_path / out, seed=1, resume=resume, rows_per_shard=3, **options)
+
+    return run
+
+
+@pytest.fixture
+def stopped(run, tmp_path, monkeypatch):
+    """The folder of a run that was stopped when all shards were there."""
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shards, "card", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    monkeypatch.undo()
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Ids of the rows that were worked on."""
+    ids, real = [], work.prepare
+    monkeypatch.setattr(work, "prepare", lambda sample, *more: ids.append(sample.id) or real(sample, *more))
+    return ids
+
+
+def records(out):
+    return sorted(p.name for p in (out / ".shards").glob("0*.json"))
+
+
+def test_what_is_there_is_not_made_again(run, stopped, made):
+    assert records(stopped) == [f"0000{n}.json" for n in range(5)]
+    assert check_counts(run()) == (14, 14)
+    assert made == []
+    assert check(stopped)["kept"] == 14
+
+
+def check_counts(manifest):
+    return manifest["read"], manifest["kept"]
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("data-00002.parquet", lambda path: path.unlink()),
+        ("data-00002.parquet", lambda path: path.write_bytes(path.read_bytes()[:-7])),
+        ("data-00002.parquet", lambda path: path.write_bytes(b"x" + path.read_bytes()[1:])),
+        (".shards/00002.json", lambda path: path.unlink()),
+        (".shards/00002.json", lambda path: path.write_bytes(path.read_bytes()[:-7])),
+        (".shards/00002.json", lambda path: path.write_text("{}")),
+    ],
+    ids=["missing", "cut", "flipped", "no record", "cut record", "empty record"],
+)
+def test_what_is_missing_or_damaged_is_made_again(run, stopped, made, tmp_path, file, change):
+    change(stopped / file)
+    run()
+    assert made == ["row6", "row7", "row8"]
+    run("whole")
+    assert content(stopped) == content(tmp_path / "whole")
+
+
+def test_only_shards_whose_rows_changed_are_made_again(run, stopped, made, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[4]["question"] = "What is that?"
+    jsonl(path, lines[:9])  # and shards that are no more
+    run()
+    assert made == ["row3", "row4", "row5"]
+    run("whole", resume=False)
+    assert content(stopped) == content(tmp_path / "whole")
+    assert check(stopped)["kept"] == 9
+
+
+def test_shards_of_which_nothing_was_kept(run, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    lines = path.read_text().splitlines()
+    jsonl(path, [*lines[:3], *["{torn"] * 7, *lines[3:]])
+    manifest = run()
+    assert [shard["file"] for shard in manifest["shards"]] == [f"data-0000{n}.parquet" for n in (0, 3, 4, 5, 6)]
+    assert check(tmp_path / "out")["kept"] == len(list(read_rows(tmp_path / "out"))) == 14
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "out/*.parquet"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert loaded["id"][:] == [f"row{n}" for n in range(14)]
+
+
+def test_rejects_stand_in_the_order_of_the_rows(run, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    lines = path.read_text().splitlines()
+    jsonl(path, ["{", *lines[:4], "{", "{", *lines[4:], *lines[:2]])
+    run()
+    ids = [json.loads(line)["id"] for line in (tmp_path / "out/rejects.jsonl").read_text().splitlines()]
+    assert ids == ["rows.jsonl:1", "rows.jsonl:6", "rows.jsonl:7", "row0", "row1"]
+
+
+def test_a_process_that_comes_when_another_finishes(run, stopped, monkeypatch):
+    """The folder is finished, and the records gone, at any moment of the second process."""
+    real = shards.Folder.is_done
+    calls = []
+
+    def finished_meanwhile(folder, *shard):
+        calls.append(shard)
+        if len(calls) == 3:
+            monkeypatch.setattr(shards.Folder, "is_done", real)
+            run()
+        return real(folder, *shard)
+
+    monkeypatch.setattr(shards.Folder, "is_done", finished_meanwhile)
+    assert run() == read_manifest(stopped)
+    assert check(stopped)["kept"] == 14
+
+
+def test_two_processes_finish_at_the_same_time(run, stopped, monkeypatch):
+    real = shards.card
+
+    def twice(manifest):
+        monkeypatch.setattr(shards, "card", real)
+        run()
+        return real(manifest)
+
+    monkeypatch.setattr(shards, "card", twice)
+    assert run() == read_manifest(stopped)
+    assert check(stopped)["kept"] == 14
