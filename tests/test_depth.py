@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
+import sifthinker.depth
 from sifthinker.depth import CLIP, LEVELS, DepthMap, decode_depth, encode_depth, read_depth, write_depth
 from sifthinker.errors import InputError
 from sifthinker.geometry import WHOLE, Box
+from sifthinker.png import png_bytes
 
 shapes = st.tuples(st.integers(1, 20), st.integers(1, 20))
 relative_values = shapes.flatmap(lambda s: npst.arrays(np.float32, s, elements=st.floats(0, 1, width=32)))
@@ -143,6 +145,83 @@ def test_the_polarity_of_a_sidecar_is_obeyed(tmp_path):
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"polarity": "near_is_large"}))
     turned = read_depth(tmp_path / "d.png").values
     assert turned[0, 0] > turned[0, 1]
+
+
+# --- maps of levels: what is done to their 65,536 depths is what would be done to their pixels ---
+
+numbers = shapes.flatmap(lambda s: npst.arrays(np.uint16, s, elements=st.sampled_from([0, 1, 2, 500, 40000, 65535])))
+any_numbers = shapes.flatmap(lambda s: npst.arrays(np.uint16, s))
+
+
+@given(st.one_of(numbers, any_numbers), st.booleans(), some_box())
+def test_maps_of_levels_are_those_of_their_pixels(raw, metric, box):
+    kind, scale = ("metric", 0.001) if metric else ("relative", 1 / 65534)
+    meta = {
+        "kind": kind,
+        "scale": scale,
+        "offset": 0.25 if metric else -scale,
+        "polarity": "far_is_large",
+        "invalid": 0,
+    }
+    levels = decode_depth(png_bytes(raw), meta)
+    values = meta["offset"] + raw.astype(np.float64) * scale
+    pixels = DepthMap(values if metric else values.clip(0, 1), raw > 0, metric)
+    assert levels.size == pixels.size
+    assert (levels.valid == pixels.valid).all()
+    assert levels.values.dtype == pixels.values.dtype
+    assert (levels.values == pixels.values).all()
+    assert (levels.relative().values == pixels.relative().values).all()
+    assert levels.relative().box_mean(box) == pixels.relative().box_mean(box)
+    assert levels.box_mean(box) == pixels.box_mean(box)
+
+
+@given(maps(), some_box())
+def test_a_stored_map_is_what_its_file_holds(depth, box):
+    stored = depth.stored
+    assert depth.stored is stored
+    opened, again = stored.open(), decode_depth(stored.png, json.loads(json.dumps(stored.meta)))
+    assert (opened.values == again.values).all()
+    assert (opened.valid == again.valid).all()
+    assert opened.relative().box_mean(box) == again.relative().box_mean(box)
+    assert opened.stored is stored, "a map that was stored is stored as it was"
+
+
+def test_only_the_last_maps_are_kept_open(monkeypatch):
+    monkeypatch.setattr("sifthinker.depth.KEPT_PIXELS", 3 * 16)
+    stored = [DepthMap(np.full((4, 4), i / 9)).stored for i in range(9)]
+    last = stored[-1].open()
+    assert stored[-1].open() is last
+    first = stored[0].open()
+    assert stored[0].open() is first
+    assert len(sifthinker.depth._opened) <= 3
+    large = DepthMap(np.zeros((99, 99))).stored.open()
+    assert large.stored.open() is large, "at least one is kept"
+
+
+def test_files_that_are_stored_maps_already_are_kept_as_they_are(tmp_path):
+    raw = np.random.default_rng(0).integers(0, 9000, (30, 40)).astype(np.uint16)
+    path = tmp_path / "d.png"
+    for encoding, scale in (("mm", 0.001), ("tum", 1 / 5000), ("kitti", 1 / 256)):
+        Image.fromarray(raw).save(path)
+        depth = read_depth(path, encoding)
+        assert depth.stored.png == path.read_bytes()
+        assert (depth.stored.meta["scale"], depth.stored.meta["offset"]) == (scale, 0.0)
+        assert (decode_depth(*encode_depth(depth)).values == depth.values).all()
+    write_depth(DepthMap(raw / 9000), path)
+    assert read_depth(path).stored.png == path.read_bytes()
+    # Others are written anew.
+    assert read_depth(path, "sun").stored.png != path.read_bytes()
+    sidecar = tmp_path / "d.png.json"
+    told = json.loads(sidecar.read_text())
+    some = int(np.asarray(Image.open(path))[0, 0])
+    for change in ({"polarity": "near_is_large"}, {"invalid": some}):
+        sidecar.write_text(json.dumps(told | change))
+        depth = read_depth(path)
+        assert depth.stored.png != path.read_bytes()
+        assert (depth.stored.meta["polarity"], depth.stored.meta["invalid"]) == ("far_is_large", 0)
+        assert (decode_depth(*encode_depth(depth)).valid == depth.valid).all()
+    save(raw, tmp_path / "d.tiff")
+    assert Image.open(io.BytesIO(read_depth(tmp_path / "d.tiff", "mm").stored.png)).format == "PNG"
 
 
 # --- encodings ---

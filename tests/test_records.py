@@ -1,6 +1,7 @@
 """Files, rows and shards: what is written comes back, and a crash or a full disk costs nothing silently."""
 
 import errno
+import io
 import json
 import os
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sifthinker.depth import DepthMap
+from sifthinker.draw import depth_picture
 from sifthinker.errors import InputError
 from sifthinker.geometry import WHOLE, Box
 from sifthinker.records import (
@@ -18,13 +20,14 @@ from sifthinker.records import (
     ShardWriter,
     atomic_write,
     from_row,
+    photo_bytes,
     read_jsonl,
     read_manifest,
     read_rows,
     read_samples,
     to_row,
 )
-from sifthinker.sample import Sample
+from sifthinker.sample import Sample, open_photo
 from sifthinker.trace import Area, Step, Trace
 
 
@@ -38,7 +41,7 @@ def sample(number=0, depth=True, image=None, **changes):
         "image": image or photo(seed=number),
         "question": "Which one? (ümlaut)",
         "answer": "dog",
-        "depth": DepthMap(np.linspace(1, 5, 1200).reshape(30, 40), metric=True) if depth else None,
+        "depth": DepthMap(np.linspace(1, 5, 1200).reshape(30, 40), metric=True) if depth is True else depth or None,
         "choices": ("dog", "cat"),
         "boxes": (Box(0.1, 0.2, 1 / 3, 0.7),),
         "meta": {"task": "pick", "nested": {"a": [1, 2]}},
@@ -95,6 +98,44 @@ def test_the_photo_file_is_stored_as_it_is_unless_it_must_be_turned(tmp_path):
     for image in (path, path.read_bytes()):
         back, _ = from_row(to_row(sample(image=image, depth=False), trace(False), "x", "y"))
         assert back.photo().size == (30, 40)
+
+
+@pytest.mark.parametrize("how", [{"quality": 90}, {"quality": 60, "progressive": True}, {"subsampling": 0}, None])
+def test_photos_that_are_cut_off_are_found(tmp_path, how):
+    path = tmp_path / ("whole.png" if how is None else "whole.jpg")
+    photo(320, 240).resize((640, 480)).save(path, **(how or {}))
+    content = path.read_bytes()
+    assert photo_bytes(path) == photo_bytes(content) == (content, (640, 480))
+    for share in (0.0, 0.002, 0.05, 0.3, 0.7, 0.99):
+        path.write_bytes(content[: round(share * len(content))])
+        with pytest.raises(InputError, match=f"{path.name}: cannot be read as an image") as caught:
+            photo_bytes(path)
+        with pytest.raises(InputError) as plain:
+            open_photo(path)
+        assert str(caught.value) == str(plain.value)
+
+
+def test_the_last_photo_is_known_by_its_content(tmp_path):
+    path = tmp_path / "a.jpg"
+    photo(seed=1).save(path)
+    first = photo_bytes(path)
+    photo(50, 20, seed=2).save(path)
+    assert photo_bytes(path) == (path.read_bytes(), (50, 20)) != first
+    path.unlink()
+    with pytest.raises(InputError, match="no such image file"):
+        photo_bytes(path)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_the_picture_in_a_row_is_that_of_the_depth_map(holes):
+    valid = np.random.default_rng(0).random((30, 40)) > 0.2 if holes else None
+    asked = sample(depth=DepthMap(np.linspace(1, 5, 1200).reshape(30, 40), valid, metric=True))
+    row = to_row(asked, trace(), "here", "me")
+    back, _ = from_row(row)
+    picture = Image.open(io.BytesIO(row["images"][1]["bytes"]))
+    assert picture.mode == "RGB"
+    assert (np.asarray(picture) == np.asarray(depth_picture(back.depth_map()))).all()
+    assert to_row(back, trace(), "here", "me")["depth"] == row["depth"], "stored once more, nothing changes"
 
 
 def test_shards_are_cut_at_the_given_size_and_written_byte_for_byte_alike(tmp_path):

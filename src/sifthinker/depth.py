@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +27,7 @@ from PIL import Image
 from .errors import InputError
 from .geometry import Box, Size
 from .lookup import pick
+from .png import png_bytes
 
 CLIP = 0.005
 """Share of pixels at either end that may leave the range of relative depth, so that no noisy pixel sets it."""
@@ -49,6 +51,7 @@ class DepthMap:
     values: NDArray[np.float32]
     valid: NDArray[np.bool_]
     metric: bool = False
+    _levels: ClassVar[_Levels | None] = None
 
     def __init__(self, values: ArrayLike, valid: ArrayLike | None = None, metric: bool = False) -> None:
         array = np.asarray(values, dtype=np.float32)
@@ -78,7 +81,7 @@ class DepthMap:
     @property
     def size(self) -> Size:
         """(width, height) in pixels."""
-        return self.values.shape[1], self.values.shape[0]
+        return self.valid.shape[1], self.valid.shape[0]
 
     def relative(self) -> DepthMap:
         """Relative depth, linear in metres between the nearest and the farthest valid pixels (see `CLIP`)."""
@@ -86,22 +89,60 @@ class DepthMap:
 
     @cached_property
     def _relative(self) -> DepthMap:
-        return DepthMap(_unit_range(self.values, self.valid), self.valid)
+        if (levels := self._levels) is None:
+            return DepthMap(_unit_range(self.values, self.valid), self.valid)
+        table, invalid = levels.table, levels.invalid
+        counts = np.bincount(levels.numbers.ravel(), minlength=table.size)
+        counts[invalid] = 0
+        ends = _clip_ends(table, counts)
+        relative = _between(table, *ends) if ends else np.zeros_like(table)
+        return DepthMap._of_levels(_Levels(levels.numbers, relative, invalid), self.valid, metric=False)
+
+    @classmethod
+    def _of_levels(cls, levels: _Levels, valid: NDArray[np.bool_], metric: bool) -> DepthMap:
+        """A map whose pixels are numbers of a table that is known to hold valid depths only."""
+        depth = object.__new__(cls)
+        depth.__dict__.update(valid=valid, metric=metric, _levels=levels)
+        return depth
+
+    def __getattr__(self, name: str) -> Any:
+        """`values` of a map of levels, when they are first asked for: often only relative ones are."""
+        if name != "values" or self._levels is None:
+            raise AttributeError(f"a depth map has no {name!r}")
+        self.__dict__["values"] = values = self.map_values(lambda depths: depths)
+        return values
+
+    def map_values(self, function: Callable[[NDArray[np.float32]], NDArray[Any]]) -> NDArray[Any]:
+        """`function` of all values, 0 where there is none; of no more than 65,536 of them where the map was stored.
+
+        function: gives each depth of an array of any shape a number.
+        """
+        if self._levels is None:
+            return np.where(self.valid, function(self.values), 0)
+        table = function(self._levels.table).copy()
+        table[self._levels.invalid] = 0
+        return table.take(self._levels.numbers)
 
     @cached_property
-    def _integral(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Summed-area tables of values and of validity, shape (height + 1, width + 1)."""
-        height, width = self.values.shape
-        sums, counts = np.zeros((height + 1, width + 1)), np.zeros((height + 1, width + 1), dtype=np.int64)
-        sums[1:, 1:] = self.values.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
-        counts[1:, 1:] = self.valid.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
-        return sums, counts
+    def _integral(self) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
+        """Summed-area tables of values and of validity (None where all pixels are), shape (height + 1, width + 1)."""
+        return _summed(self.values, np.float64), None if self.valid.all() else _summed(self.valid, np.int64)
+
+    @cached_property
+    def stored(self) -> StoredDepth:
+        """The map as data sets keep it. Opened, it is this map to half a level of 65534 (see `encode_depth`)."""
+        levels, meta = _to_levels(self)
+        stored = StoredDepth(png_bytes(levels), meta)
+        _keep(stored, _from_levels(levels, meta))
+        return stored
 
     def box_mean(self, box: Box) -> float | None:
         """Mean over the valid pixels that `box` touches, in O(1); None when there is none."""
         left, top, right, bottom = box.pixel_bounds(self.size)
         sums, counts = self._integral
-        count = int(counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left])
+        count = (right - left) * (bottom - top)
+        if counts is not None:
+            count = int(counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left])
         if count == 0:
             return None
         total = float(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left])
@@ -118,44 +159,132 @@ class DepthMap:
         return DepthMap(self.values[pick], self.valid[pick], self.metric)
 
 
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """The pixels of a map as numbers of a table of 65,536 depths: what is done to depths is done to the table alone.
+
+    numbers: uint16, shape (height, width). table: float32, shape (65536,), rising. invalid: the number of no depth.
+    """
+
+    numbers: NDArray[np.uint16]
+    table: NDArray[np.float32]
+    invalid: int
+
+
+def _summed(values: NDArray[Any], kind: type) -> NDArray[Any]:
+    height, width = values.shape
+    sums = np.zeros((height + 1, width + 1), kind)
+    sums[1:, 1:] = values
+    # Row by row: numpy's accumulate along the first axis, and one that changes the type, take thrice the time.
+    for above, row in pairwise(sums):
+        row += above
+    return sums.cumsum(axis=1, out=sums)
+
+
 def _unit_range(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
     if not valid.any():
         return np.zeros_like(values, dtype=np.float32)
     low, high = np.quantile(values[valid], [CLIP, 1 - CLIP])
     if high <= low:
         low, high = values[valid].min(), values[valid].max()
+    return np.where(valid, _between(values, low, high), 0).astype(np.float32)
+
+
+def _between(values: NDArray[np.float32], low: Any, high: Any) -> NDArray[np.float32]:
+    """Where values lie from `low` to `high`, in [0, 1]."""
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    return np.where(valid, scaled, 0).clip(0, 1).astype(np.float32)
+    return scaled.clip(0, 1).astype(np.float32)
+
+
+def _clip_ends(table: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[Any, Any] | None:
+    """The ends of `_unit_range` of values that are as often in a rising table as `counts` says; None for no value.
+
+    The quantiles are those of np.quantile, bit by bit.
+    """
+    until = counts.cumsum()
+    total = int(until[-1])
+    if total == 0:
+        return None
+    ends = []
+    for place in np.array([CLIP, 1 - CLIP]) * (total - 1):
+        first = int(place)
+        a, b = table[np.searchsorted(until, [first, min(first + 1, total - 1)], side="right")]
+        share = place - first
+        # From the nearer of both, as numpy does.
+        ends.append(a + (b - a) * share if share < 0.5 else b - (b - a) * (1 - share))
+    low, high = ends
+    if high <= low:
+        used = np.flatnonzero(counts)
+        low, high = table[used[0]], table[used[-1]]
+    return low, high
 
 
 # --- storage: 16-bit PNG, with what the levels mean beside it ------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class StoredDepth:
+    """A depth map as data sets keep it: a 16-bit PNG, and what its levels mean (`encode_depth`).
+
+    It takes the memory of the file until it is opened; the maps that were opened last are kept open.
+    """
+
+    png: bytes
+    meta: Mapping[str, Any]
+
+    def open(self) -> DepthMap:
+        """The map. Raises as `decode_depth`."""
+        depth = _opened.get(self)
+        if depth is None:
+            depth = decode_depth(self.png, self.meta)
+        _keep(self, depth)
+        return depth
+
+
+KEPT_PIXELS = 4_000_000
+"""Of the maps that are kept open; with sums and relative depths each pixel takes about 25 bytes."""
+_opened: dict[StoredDepth, DepthMap] = {}
+
+
+def _keep(stored: StoredDepth, depth: DepthMap) -> None:
+    depth.__dict__["stored"] = stored
+    _opened.pop(stored, None)
+    _opened[stored] = depth
+    while len(_opened) > 1 and sum(kept.valid.size for kept in list(_opened.values())) > KEPT_PIXELS:
+        _opened.pop(next(iter(_opened)), None)
+
+
 def encode_depth(depth: DepthMap) -> tuple[bytes, dict[str, Any]]:
     """A depth map as a 16-bit PNG (level 0 = not valid) and the sidecar that says what the levels mean.
 
-    Depth = offset + level * scale; exact to half a `scale`, which is 1/65534 of the range.
+    Depth = offset + level * scale; exact to half a `scale`, which is 1/65534 of the range. A map that comes from such
+    a file is that file, unchanged.
     """
+    return depth.stored.png, dict(depth.stored.meta)
+
+
+def _to_levels(depth: DepthMap) -> tuple[NDArray[np.uint16], dict[str, Any]]:
     found = depth.values[depth.valid]
     low, high = (
         (0.0, 1.0) if not depth.metric else (float(found.min()), float(found.max())) if found.size else (0.0, 1.0)
     )
     scale = (high - low) / (LEVELS - 1) or 1.0
     levels = np.where(depth.valid, np.rint((depth.values.astype(np.float64) - low) / scale) + 1, 0).astype(np.uint16)
-    buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, format="PNG")
-    meta = {
+    return levels, _meaning("metric" if depth.metric else "relative", scale, low - scale)
+
+
+def _meaning(kind: str, scale: float, offset: float) -> dict[str, Any]:
+    return {
         "schema": 1,
-        "kind": "metric" if depth.metric else "relative",
+        "kind": kind,
         "scale": scale,
-        "offset": low - scale,
+        "offset": offset,
         "polarity": "far_is_large",
         "invalid": 0,
     }
-    return buffer.getvalue(), meta
 
 
-def decode_depth(png: bytes, meta: dict[str, Any]) -> DepthMap:
+def decode_depth(png: bytes, meta: Mapping[str, Any]) -> DepthMap:
     """Inverse of `encode_depth`."""
     levels = np.asarray(Image.open(io.BytesIO(png)))
     return _from_levels(levels, meta)
@@ -168,28 +297,48 @@ def write_depth(depth: DepthMap, path: str | Path) -> None:
     Path(f"{path}.json").write_text(json.dumps(meta))
 
 
-def _from_levels(levels: NDArray[Any], meta: dict[str, Any]) -> DepthMap:
+def _from_levels(levels: NDArray[Any], meta: Mapping[str, Any]) -> DepthMap:
     if meta["polarity"] not in ("far_is_large", "near_is_large") or meta["kind"] not in ("metric", "relative"):
         raise ValueError(f"polarity {meta['polarity']!r}, kind {meta['kind']!r}")
+    metric, near_is_large = meta["kind"] == "metric", meta["polarity"] == "near_is_large"
     valid = levels != meta["invalid"]
-    values = meta["offset"] + levels.astype(np.float64) * meta["scale"]
-    if meta["polarity"] == "near_is_large":
-        return DepthMap.from_disparity(values, valid)
-    metric = meta["kind"] == "metric"
-    return DepthMap(values if metric else values.clip(0, 1), valid, metric)
+    rising = meta["scale"] > 0 and 0 <= meta["invalid"] <= LEVELS
+    if levels.ndim != 2 or levels.dtype != np.uint16 or near_is_large or not rising:
+        values = meta["offset"] + levels.astype(np.float64) * meta["scale"]
+        if near_is_large:
+            return DepthMap.from_disparity(values, valid)
+        return DepthMap(values if metric else values.clip(0, 1), valid, metric)
+    table = meta["offset"] + np.arange(LEVELS + 1, dtype=np.float64) * meta["scale"]
+    table = (table if metric else table.clip(0, 1)).astype(np.float32)
+    if not np.isfinite(table).all():
+        raise ValueError(f"scale {meta['scale']}, offset {meta['offset']}")
+    return DepthMap._of_levels(_Levels(levels, table, meta["invalid"]), valid, metric)
 
 
 # --- readers of the encodings in use -------------------------------------------------------------------------------
 
 
-def _scaled(scale: float) -> Callable[[NDArray[Any]], DepthMap]:
-    return lambda raw: DepthMap(raw.astype(np.float64) * scale, raw > 0, metric=True)
+@dataclass(frozen=True)
+class _Scaled:
+    """Metres as whole numbers of `scale` metres, 0 for none."""
+
+    scale: float
+
+    def __call__(self, raw: NDArray[Any]) -> DepthMap:
+        if raw.dtype == np.uint16:
+            return _from_levels(raw, self.meta)
+        return DepthMap(raw.astype(np.float64) * self.scale, raw > 0, metric=True)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the levels of such a file mean in the words of a sidecar."""
+        return _meaning("metric", self.scale, 0.0)
 
 
 def _sun(raw: NDArray[Any]) -> DepthMap:
     """SUN RGB-D rotates the bits of its millimetres by three."""
     bits = raw.astype(np.uint16)
-    return _scaled(0.001)((bits >> 3) | (bits << 13))
+    return _Scaled(0.001)((bits >> 3) | (bits << 13))
 
 
 def _metres(raw: NDArray[Any]) -> DepthMap:
@@ -201,12 +350,12 @@ def _relative_far(raw: NDArray[Any]) -> DepthMap:
 
 
 ENCODINGS: dict[str, Callable[[NDArray[Any]], DepthMap]] = {
-    "mm": _scaled(0.001),
-    "tum": _scaled(1 / 5000),
-    "kitti": _scaled(1 / 256),
+    "mm": _Scaled(0.001),
+    "tum": _Scaled(1 / 5000),
+    "kitti": _Scaled(1 / 256),
     "sun": _sun,
     "metres": _metres,
-    "millimetres": _scaled(0.001),
+    "millimetres": _Scaled(0.001),
     "relative": _relative_far,
     "disparity": lambda raw: DepthMap.from_disparity(raw, np.isfinite(raw) & (raw > 0)),
 }
@@ -223,11 +372,12 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
     Raises `InputError` for missing or unreadable files, 8-bit pictures, and unknown encodings.
     """
     path = Path(path)
-    raw = _read_raw(path)
+    raw, png = _read_raw(path)
     sidecar = Path(f"{path}.json")
     if encoding is None and sidecar.exists():
         try:
-            return _from_levels(raw, json.loads(sidecar.read_text()))
+            meta = json.loads(sidecar.read_text())
+            return _with_file(_from_levels(raw, meta), png, meta)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{sidecar}: not the sidecar of a depth map ({error!r})") from error
     if encoding is None and raw.dtype.kind == "f":
@@ -238,14 +388,24 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
             f"({', '.join(ENCODINGS)}), for example --depth-encoding mm, or put a sidecar {sidecar.name} beside it"
         )
     try:
-        return pick("depth encoding", encoding, ENCODINGS)(raw)
+        decode = pick("depth encoding", encoding, ENCODINGS)
+        return _with_file(decode(raw), png, decode.meta if isinstance(decode, _Scaled) else {})
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _read_raw(path: Path) -> NDArray[Any]:
+def _with_file(depth: DepthMap, png: bytes | None, meta: Mapping[str, Any]) -> DepthMap:
+    """The map with the file that it comes from, where that already is what `encode_depth` would make of it."""
+    if png is not None and depth._levels is not None and meta.get("invalid") == 0:
+        _keep(StoredDepth(png, _meaning(meta["kind"], meta["scale"], meta["offset"])), depth)
+    return depth
+
+
+def _read_raw(path: Path) -> tuple[NDArray[Any], bytes | None]:
+    """The numbers of a file, and its bytes if it is a PNG."""
+    png = None
     if not path.exists():
         raise InputError(f"{path}: no such depth file")
     try:
@@ -255,7 +415,9 @@ def _read_raw(path: Path) -> NDArray[Any]:
             case ".exr":
                 raw = _read_exr(path)
             case _:
-                image = Image.open(path)
+                content = path.read_bytes()
+                image = Image.open(io.BytesIO(content))
+                png = content if image.format == "PNG" else None
                 if image.mode not in ("I;16", "I;16B", "I", "F"):
                     raise InputError(
                         f"{path}: a {image.mode} picture with 8 bits is a photo or a colored depth map; "
@@ -268,7 +430,7 @@ def _read_raw(path: Path) -> NDArray[Any]:
         raise InputError(f"{path}: cannot be read as depth ({error})") from error
     if raw.ndim != 2 or raw.dtype.kind not in "iuf":
         raise InputError(f"{path}: depth needs one number a pixel, got shape {raw.shape} of {raw.dtype}")
-    return raw
+    return raw, png
 
 
 def _read_exr(path: Path) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from .depth import DepthMap
@@ -48,11 +49,17 @@ _NEAR_TO_FAR = np.array(
 
 def depth_picture(depth: DepthMap) -> Image.Image:
     """The depth map as RGB: gray levels proportional to relative depth (darker is nearer), no value: dark blue."""
+    return Image.fromarray(depth_pixels(depth))
+
+
+def depth_pixels(depth: DepthMap) -> NDArray[np.uint8]:
+    """The pixels of `depth_picture`, shape (height, width, 3)."""
     relative = depth.relative()
-    gray = np.rint(relative.values * 255).astype(np.uint8)
-    rgb = np.repeat(gray[..., None], 3, axis=2)
-    rgb[~relative.valid] = INVALID_COLOR
-    return Image.fromarray(rgb)
+    gray = relative.map_values(lambda depths: np.rint(depths * 255).astype(np.uint8))
+    rgb = np.empty((*gray.shape, 3), np.uint8)
+    for channel, invalid in enumerate(INVALID_COLOR):
+        rgb[..., channel] = gray if invalid == 0 or relative.valid.all() else np.where(relative.valid, gray, invalid)
+    return rgb
 
 
 def color_depth(depth: DepthMap) -> Image.Image:

@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -21,12 +22,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from PIL import Image
 
-from .depth import decode_depth, encode_depth
-from .draw import depth_picture
+from .depth import StoredDepth, decode_depth
+from .draw import depth_pixels
 from .errors import InputError
-from .geometry import Box
+from .geometry import Box, Size
+from .png import png_bytes
 from .prompt import build_prompt
-from .sample import Sample, open_photo, parse_reply
+from .sample import ORIENTATION, Sample, open_photo, parse_reply
 from .trace import Trace, format_trace
 
 if TYPE_CHECKING:
@@ -174,12 +176,11 @@ def to_row(sample: Sample, trace: Trace | None, source: str, annotator: str) -> 
     Raises `InputError` when photo or depth cannot be read, and `ValueError` for a trace that cannot be written.
     """
     depth = sample.depth_map()
-    images = [] if sample.image is None else [{"bytes": _photo_bytes(sample.image), "path": None}]
+    images = [] if sample.image is None else [{"bytes": photo_bytes(sample.image)[0], "path": None}]
     stored = None
     if depth is not None:
-        images.append({"bytes": _png(depth_picture(depth)), "path": None})
-        png, meta = encode_depth(depth)
-        stored = {"png": png, "meta": json.dumps(meta)}
+        images.append({"bytes": _depth_png(depth.stored), "path": None})
+        stored = {"png": depth.stored.png, "meta": json.dumps(depth.stored.meta)}
     messages = [
         {"role": m["role"], "content": [{"type": b["type"], "text": b.get("text")} for b in m["content"]]}
         for m in build_prompt(sample)
@@ -229,15 +230,38 @@ def from_row(row: Row) -> tuple[Sample, Trace | None]:
     return sample, parse_reply(row["completion"][0]["content"], sample)
 
 
-def _photo_bytes(image: Image.Image | bytes | str | Path) -> bytes:
-    """The photo's file as it is where that shows the same picture everywhere; otherwise (rotated, gray, ...) a PNG."""
-    photo = open_photo(image)
-    if not isinstance(image, Image.Image):
-        data = image if isinstance(image, bytes) else Path(image).read_bytes()
-        with Image.open(io.BytesIO(data)) as file:
-            if file.format in ("JPEG", "PNG") and file.mode == "RGB" and file.getexif().get(0x0112, 1) == 1:
-                return data
-    return _png(photo)
+def photo_bytes(image: Image.Image | bytes | str | Path) -> tuple[bytes, Size]:
+    """A photo as rows hold it, and the size of its picture: its file as it is where that shows the same picture
+    everywhere; otherwise (rotated, gray, ...) a PNG. Raises `InputError` for photos that cannot be read to their end.
+    """
+    if isinstance(image, Image.Image):
+        photo = open_photo(image)
+        return _png(photo), photo.size
+    try:
+        return _photo_of_file(image if isinstance(image, bytes) else Path(image).read_bytes())
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, InputError):
+        photo = open_photo(image)  # says which file it is that cannot be read
+        return _png(photo), photo.size
+
+
+@lru_cache(maxsize=8)
+def _photo_of_file(content: bytes) -> tuple[bytes, Size]:
+    """`photo_bytes` of a file; rows about one photo follow each other."""
+    with Image.open(io.BytesIO(content)) as file:
+        if file.format in ("JPEG", "PNG") and file.mode == "RGB" and file.getexif().get(ORIENTATION, 1) == 1:
+            size = file.size
+            # Files that are cut off show when they are decoded; an eighth of a JPEG's size takes half the time.
+            file.draft("RGB", (1, 1))
+            file.load()
+            return content, size
+    photo = open_photo(content)
+    return _png(photo), photo.size
+
+
+@lru_cache(maxsize=8)
+def _depth_png(depth: StoredDepth) -> bytes:
+    """The picture of a depth map; rows about one photo follow each other."""
+    return png_bytes(depth_pixels(depth.open()))
 
 
 def _png(image: Image.Image) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .depth import DepthMap, read_depth
+from .depth import DepthMap, StoredDepth, read_depth
 from .errors import InputError
 from .geometry import Box, Size
 from .trace import Trace, parse_trace
@@ -25,7 +25,7 @@ class Sample:
 
     id: unique and stable; progress, resume and pairing key on it.
     image: the photo, its file's bytes, or the path of its file; `photo()` opens it. None for a question in words only.
-    depth: its depth map, the path of a file with a sidecar, or None; `depth_map()` opens it.
+    depth: its depth map, open or stored, the path of a file with a sidecar, or None; `depth_map()` opens it.
     question, answer: the answer is the gold answer, "" when there is none (inference).
     choices: option texts in order (A, B, ...), empty for open questions.
     boxes: gold boxes of the evidence, unit xyxy of the unpadded image.
@@ -36,7 +36,7 @@ class Sample:
     image: Image.Image | bytes | str | Path | None
     question: str
     answer: str = ""
-    depth: DepthMap | str | Path | None = None
+    depth: DepthMap | StoredDepth | str | Path | None = None
     choices: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Sample:
         """The depth map, or None when the sample has none."""
         if self.depth is None or isinstance(self.depth, DepthMap):
             return self.depth
-        return read_depth(self.depth)
+        return self.depth.open() if isinstance(self.depth, StoredDepth) else read_depth(self.depth)
 
 
 def parse_reply(reply: str, sample: Sample) -> Trace:

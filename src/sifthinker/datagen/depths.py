@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
-from ..depth import ENCODINGS, DepthMap, decode_depth, encode_depth, read_depth
+from ..depth import ENCODINGS, DepthMap, read_depth
 from ..errors import InputError
 from ..lookup import pick
 from ..sample import Sample
@@ -25,10 +26,17 @@ def load_depth(path: Path, encoding: str | None) -> DepthMap:
         raise RowError("depth_encoding_unknown", f"{encoding!r} is none of {', '.join(ENCODINGS)}")
     if encoding is None and not Path(f"{path}.json").exists() and path.suffix.lower() not in (".npy", ".exr"):
         raise RowError("depth_encoding_unknown", f"{path} does not say what its levels mean; name its encoding")
+    times = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in (path, Path(f"{path}.json")))
     try:
-        return read_depth(path, encoding)
+        return _read(path, encoding, times)
     except InputError as error:
         raise RowError("depth_unreadable", str(error)) from error
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, encoding: str | None, times: tuple[int, ...]) -> DepthMap:
+    """Rows about one photo follow each other."""
+    return read_depth(path, encoding)
 
 
 def depth_adder(depth: str, encoding: str | None) -> AddDepth:
@@ -90,4 +98,4 @@ class _PerPhoto:
 def as_stored(sample: Sample) -> Sample:
     """The sample with its depth map as a data set keeps it (16 bits a pixel): gold depths are those of the set."""
     depth = sample.depth_map()
-    return sample if depth is None else replace(sample, depth=decode_depth(*encode_depth(depth)))
+    return sample if depth is None else replace(sample, depth=depth.stored)

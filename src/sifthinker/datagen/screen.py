@@ -51,8 +51,10 @@ def _no_depth(sample: Sample) -> Reject | None:
     depth = sample.depth_map()
     if depth is None:
         return None
+    # Relative depth is what the traces are about, too: its sums are needed anyway.
+    relative = depth.relative()
     for box in sample.boxes:
-        if depth.box_mean(box.quantized()) is None:
+        if relative.box_mean(box.quantized()) is None:
             return Reject(sample.id, "no_depth_in_box", f"{list(box)} has no pixel with a depth value")
     return None
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, count, islice
 
-from ..depth import DepthMap
 from ..errors import InputError
+from ..records import photo_bytes
 from ..sample import Sample
 from .annotators import Annotator, Job, Words
 from .depths import AddDepth, as_stored
@@ -82,8 +82,7 @@ def make(
 def prepare(sample: Sample, add_depth: AddDepth, seed: int, steps: int | None) -> Job | Reject:
     """Everything that is done before words are asked for."""
     try:
-        # Decoding the whole photo finds files that are cut off.
-        size = sample.photo().size
+        size = sample.photo().size if sample.image is None else photo_bytes(sample.image)[1]
     except InputError as error:
         return Reject(sample.id, "image_unreadable", str(error))
     try:
@@ -92,11 +91,7 @@ def prepare(sample: Sample, add_depth: AddDepth, seed: int, steps: int | None) -
         return Reject(sample.id, error.reason, error.detail)
     if reject := screen(sample, size):
         return reject
-    depth = sample.depth_map()
-    stages = expand(sample.boxes, depth, row_rng(seed, f"chain {sample.id}"), steps)
-    if depth is not None:
-        # Without the sums that depths of boxes are read from: many jobs wait for words at the same time.
-        sample = replace(sample, depth=DepthMap(depth.values, depth.valid, depth.metric))
+    stages = expand(sample.boxes, sample.depth_map(), row_rng(seed, f"chain {sample.id}"), steps)
     return Job(sample, tuple(stages))
 
 
