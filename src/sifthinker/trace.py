@@ -27,6 +27,10 @@ from .geometry import GRID, Box, Frame, Size, to_box
 DECIMALS = 3
 
 
+TAG = re.compile(r"</?(think|area|text|answer)>")
+"""The tags of a trace, opening or closing; words must not hold any."""
+
+
 class FaultKind(StrEnum):
     """What can be wrong with a reply."""
 
@@ -183,14 +187,13 @@ def format_trace(trace: Trace) -> str:
 def _sayable(text: str, what: str) -> str:
     if not text:
         raise ValueError(f"{what} is empty")
-    if match := _TAG.search(text):
+    if match := TAG.search(text):
         raise ValueError(f"{what} contains the tag {match.group()}")
     return text
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
 
-_TAG = re.compile(r"</?(think|area|text|answer)>")
 _DECIMALS = re.compile(rf"-?\d+(?:\.\d{{1,{DECIMALS}}})?")
 
 
@@ -325,7 +328,7 @@ def _elements(reply: str, faults: list[Fault]) -> Iterator[_Element]:
     def close(tag: re.Match[str], stop: int) -> _Element:
         return _Element(tag[1], tag.start(), stop, reply[tag.end() : stop], tag.end())
 
-    for tag in _TAG.finditer(reply):
+    for tag in TAG.finditer(reply):
         name, closing = tag[1], tag[0].startswith("</")
         if opened is not None and closing and name == opened[1]:
             yield _Element(name, opened.start(), tag.end(), reply[opened.end() : tag.start()], opened.end())
@@ -442,7 +445,7 @@ class TraceStream:
         self._reply += piece
         events = []
         # Tags pair up as in `_elements`; every tag is looked at once, so a long reply stays cheap.
-        for tag in _TAG.finditer(self._reply, self._scanned):
+        for tag in TAG.finditer(self._reply, self._scanned):
             self._scanned = tag.end()
             opened, self._opened = self._opened, None
             if not tag[0].startswith("</"):

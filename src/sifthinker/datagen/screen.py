@@ -6,7 +6,6 @@ trace.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from ..answers import read
@@ -14,11 +13,9 @@ from ..errors import InputError
 from ..geometry import Size
 from ..grading import answer_spec
 from ..sample import Sample
-from ..trace import Trace
+from ..trace import TAG, Trace
 from .outcome import Reject
 from .seen import Keys
-
-_TAG = re.compile(r"</?(?:think|area|text|answer)>")
 
 
 def screen(sample: Sample, size: Size) -> Reject | None:
@@ -27,7 +24,7 @@ def screen(sample: Sample, size: Size) -> Reject | None:
         return Reject(sample.id, "empty_question")
     if not sample.answer:
         return Reject(sample.id, "empty_answer")
-    if _TAG.search(sample.question) or _TAG.search(sample.answer):
+    if TAG.search(sample.question) or TAG.search(sample.answer):
         return Reject(sample.id, "tag_in_text", f"question {sample.question!r}, answer {sample.answer!r}")
     try:
         spec = answer_spec(sample)

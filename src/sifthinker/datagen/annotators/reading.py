@@ -10,7 +10,7 @@ from typing import Any
 
 from ...grading import grade_answer
 from ...sample import Sample
-from ...trace import parse_trace
+from ...trace import TAG, parse_trace
 from ..expand import Stage
 from .job import Job
 
@@ -18,7 +18,6 @@ MAX_TEXT = 600
 """Characters of one text at most; a trace is a chain of short looks, not an essay."""
 
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
-_TAG = re.compile(r"</?(?:think|area|text|answer)>")
 
 
 class BadReply(ValueError):
@@ -40,7 +39,7 @@ def read_reply(reply: str, job: Job, language: str = "English") -> tuple[str, ..
             raise BadReply(f"text {number} is empty or not a string")
         if len(text) > MAX_TEXT:
             raise BadReply(f"text {number} has {len(text)} characters, more than {MAX_TEXT}")
-        if _TAG.search(text) or "```" in text:
+        if TAG.search(text) or "```" in text:
             raise BadReply(f"text {number} holds a tag or a code fence")
         if wrong := unknown_number(text, job, number):
             raise BadReply(f"text {number} says {wrong}, which is no depth or place of the parts up to there")
