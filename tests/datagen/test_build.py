@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from hashlib import sha256
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from sifthinker import cli
@@ -46,7 +48,18 @@ def check(out):
         assert all(mark is None or mark == pytest.approx(1.0) for mark in marks.values()), (sample.id, marks)
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 300
-    assert "SIF data set" in (out / "README.md").read_text()
+    text = (out / "README.md").read_text()
+    assert "SIF data set" in text
+    assert f"kept {manifest['kept']}, rejected {manifest['rejected']}" in text
+    assert sha256("".join(s["sha256"] for s in manifest["shards"]).encode()).hexdigest() in text
+    for name, count in (
+        *manifest["sources"].items(),
+        *manifest["tasks"].items(),
+        *manifest["rejects_by_reason"].items(),
+    ):
+        assert f"| {name} | {count} |" in text
+    assert all(manifest["licenses"].get(name, "") in text for name in manifest["sources"])
+    assert yaml.safe_load(text.split("```yaml")[1].split("```")[0]) == manifest["config"]
     extra = {p.name for p in out.iterdir()} - {
         "manifest.json",
         "rejects.jsonl",

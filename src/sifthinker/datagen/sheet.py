@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from PIL import Image
 
 from ..draw import GREEN, Color, color_depth, contact_sheet, draw_boxes, text_picture
@@ -68,19 +70,18 @@ def caption(sample: Sample, trace: Trace | None) -> str:
 
 def card(manifest: Mapping[str, Any]) -> str:
     """README.md of the folder, with the header from which the Hugging Face hub knows the files."""
-    written = manifest["annotator"]
-    if "," in written:
-        words = "Drawn for each row in these shares; the column annotator says who wrote it."
-    elif written.startswith("template"):
-        words = "Templates, not a model: the wording is plain and repetitive."
+    generated = manifest["kind"] == "scenes"
+    what = "Generated scenes" if generated else "Photos"
+    if generated:
+        terms = (
+            "Everything in it was generated."
+            if not manifest["config"]["real"]
+            else ("The frames are under the terms of their source; this folder adds no rights to them.")
+        )
     else:
-        words = f"The model {written}, checked against the given boxes and the gold answer."
-    reasons = "\n".join(
-        f"| {name} | {count} | {REASONS.get(name, '')} |" for name, count in manifest["rejects_by_reason"].items()
-    )
-    tasks = "\n".join(f"| {name} | {count} |" for name, count in manifest["tasks"].items())
-    terms = manifest["licenses"]
-    sources = "\n".join(f"| {name} | {count} | {terms.get(name, '')} |" for name, count in manifest["sources"].items())
+        terms = "The photos and annotations are under the terms of their sources; this folder adds no rights to them."
+    sources = [(name, count, manifest["licenses"].get(name, "")) for name, count in manifest["sources"].items()]
+    rejects = [(name, count, REASONS.get(name, "")) for name, count in manifest["rejects_by_reason"].items()]
     return f"""---
 configs:
 - config_name: default
@@ -91,29 +92,49 @@ task_categories:
 
 # SIF data set from {manifest["source"]}
 
-Photos, depth maps, questions, gold boxes, and gold traces that look at the evidence before they answer. Made by
+{what}, depth maps, questions, gold boxes, and gold traces that look at the evidence before they answer. Made by
 sifthinker {manifest["versions"]["sifthinker"]} with seed {manifest["seed"]}.
 
 - read {manifest["read"]}, kept {manifest["kept"]}, rejected {manifest["rejected"]} (rejects.jsonl gives each reason)
 - with a depth map: {manifest["with_depth"]}
 - prompt {manifest["prompt_hash"]}, row schema {manifest["schema"]}
-- who wrote the words: {written}. {words}
+- who wrote the words: {manifest["annotator"]}. {_written(manifest["annotator"], generated)}
+- sha256 of the digests of all shards: {digest(manifest)}
 
-The photos and annotations are under the terms of their sources; this folder adds no rights to them.
+{terms}
 
-| source | kept | terms |
-|---|---|---|
-{sources}
-
-| task | kept |
-|---|---|
-{tasks}
-
-| rejected because | rows | meaning |
-|---|---|---|
-{reasons}
-
+{_table(("source", "kept", "terms"), sources)}
+{_table(("task", "kept"), manifest["tasks"].items())}
+{_table(("rejected because", "rows", "meaning"), rejects) if rejects else ""}
 Boxes are unit xyxy of the photo. Depth is relative, 0 nearest and 1 farthest, in traces; the depth column keeps 16 bits
 a pixel and says what they mean. contact_sheet.png shows rows spread over the set: gold boxes green, the way to them
 orange.
+
+## Recipe
+
+What was asked for, as `manifest.json` has it; the same settings make the same bytes.
+
+```yaml
+{yaml.safe_dump(dict(manifest["config"]), sort_keys=False, allow_unicode=True).strip()}
+```
 """
+
+
+def digest(manifest: Mapping[str, Any]) -> str:
+    """One hash for all rows of a data set."""
+    return hashlib.sha256("".join(shard["sha256"] for shard in manifest["shards"]).encode()).hexdigest()
+
+
+def _written(annotator: str, generated: bool) -> str:
+    if generated:
+        return "The rules of the tasks: the wording is plain and repetitive."
+    if "," in annotator:
+        return "Drawn for each row in these shares; the column annotator says who wrote it."
+    if annotator.startswith("template"):
+        return "Templates, not a model: the wording is plain and repetitive."
+    return f"The model {annotator}, checked against the given boxes and the gold answer."
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
