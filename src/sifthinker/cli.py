@@ -164,6 +164,9 @@ def build(
         str | None, typer.Option(help="source (what the source has; default), none, a folder, or a depth model.")
     ] = None,
     depth_encoding: Annotated[str | None, typer.Option(help="Encoding of the depth files in that folder.")] = None,
+    depth_cache: Annotated[
+        Path | None, typer.Option(help="Folder in which the maps of a depth model are kept for other builds.")
+    ] = None,
     annotator: Annotated[
         str | None,
         typer.Option(
@@ -200,6 +203,7 @@ def build(
     manifest = build(
         source, out, images=images, depth=depth, depth_encoding=depth_encoding, annotator=annotator, limit=limit,
         seed=seed, resume=resume, asking=asking, columns=read_columns(columns), steps=steps,
+        depth_cache=depth_cache,
     )  # fmt: skip
     _print(manifest, as_json, _counts(manifest, out))
     if manifest["read"] and not manifest["kept"]:

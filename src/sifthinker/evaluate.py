@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from .benchmarks import BENCHMARKS, Benchmark, Options, Score, open_benchmark
-from .datagen.depths import depth_adder
+from .datagen.depths import AddDepth, depth_adder
 from .datagen.files import RowError
 from .engines import Engine, Reply, Request, open_engine, request_for
 from .errors import InputError
@@ -232,7 +232,7 @@ class _WithDepth:
 
     inner: Benchmark
     depth: str
-    add: Callable[[Sample], Sample]
+    add: AddDepth
 
     @property
     def name(self) -> str:
@@ -248,7 +248,7 @@ class _WithDepth:
 
     def load(self) -> Iterator[Sample]:
         """One sample at a time. Raises `InputError` for a photo without a depth map."""
-        for sample in self.inner.load():
+        for sample in self.add.told(self.inner.load()):
             try:
                 yield sample if sample.image is None else self.add(sample)
             except RowError as error:

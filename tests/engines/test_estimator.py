@@ -64,6 +64,41 @@ def test_a_photo_too_narrow_is_one_clear_line(models) -> None:
         open_estimator(str(models["disparity"]))(photo((640, 20)))
 
 
+@pytest.mark.parametrize("kind", ["disparity", "metric"])
+def test_a_batch_gives_the_maps_of_its_photos(models, kind: str) -> None:
+    estimate = open_estimator(str(models[kind]), batch_size=3)
+    sizes = [(90, 61), (61, 90), (90, 61), (640, 20), (90, 61), (92, 62), (90, 61), (57, 57)]
+    rng = np.random.default_rng(1)
+    photos = [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for w, h in sizes]
+    calls, forward = [], estimate.model.forward
+    estimate.model.forward = lambda pixels: calls.append(len(pixels)) or forward(pixels)
+    maps = estimate.batch(photos)
+    assert sorted(calls) == [1, 1, 2, 3], "four of one shape, no more than three together"
+    assert isinstance(maps[3], InputError)
+    for image, found in zip(photos, maps, strict=True):
+        if isinstance(found, DepthMap):
+            alone = estimate(image)
+            assert found.size == alone.size == image.size
+            assert found.metric == alone.metric == (kind == "metric")
+            assert np.abs(found.values - alone.values).max() < 1e-4 * max(1.0, alone.values.max())
+    assert estimate.batch([]) == []
+
+
+def test_the_identity_tells_models_apart_but_not_folders(models, tmp_path: Path) -> None:
+    import shutil
+
+    names = {kind: open_estimator(str(folder)).identity for kind, folder in models.items()}
+    assert names["disparity"].endswith("-disparity")
+    assert len(set(names.values())) == 2
+    moved = shutil.copytree(models["metric"], tmp_path / "metric")
+    assert open_estimator(str(moved)).identity == names["metric"]
+    weights = moved / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert open_estimator(str(moved)).identity != names["metric"]
+
+
 def test_real_photo(models, shared_data: Path) -> None:
     image = Image.open(shared_data / "rgbd/nyu/rgb_00000.jpg")
     assert open_estimator(str(models["metric"]))(image).size == image.size

@@ -48,14 +48,15 @@ def build(
     asking: Asking = Asking(),  # noqa: B008 - frozen
     columns: Mapping[str, str] | None = None,
     steps: int | None = None,
+    depth_cache: Path | None = None,
 ) -> dict[str, Any]:
     """Make a SIF data set from annotated photos; returns the manifest.
 
     source: KIND:PATH (`sources.SOURCES`), or a recipe of several (`mix`). images: folder of the photos, None: beside
     the annotation file. depth: `source` (the default), `none`, a folder of depth files (read by `depth_encoding` or
-    their sidecars), or a depth model. annotator (`template` if not said), asking: see `annotate.open_annotator`. limit:
-    read at most so many rows. seed: 0 if not said. columns: field -> column, of the source `hub`. steps: of each
-    chain, see `expand`. resume: go on with an interrupted build.
+    their sidecars), or a depth model, whose maps are kept in the folder `depth_cache`. annotator (`template` if not
+    said), asking: see `annotate.open_annotator`. limit: read at most so many rows. seed: 0 if not said. columns: field
+    -> column, of the source `hub`. steps: of each chain, see `expand`. resume: go on with an interrupted build.
 
     Raises `InputError` for unknown names, missing files, a folder that is not empty, and a full disk; `EndpointError`
     when the annotator's server is gone; `Paused` when its budget is spent or its results are waited for. A bad row
@@ -64,7 +65,7 @@ def build(
     out = Path(out)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit}: expected at least 1 row")
-    given = open_input(source, images, depth, depth_encoding, annotator, limit, seed, columns, steps)
+    given = open_input(source, images, depth, depth_encoding, annotator, limit, seed, columns, steps, depth_cache)
     config = {**given.config, "annotator": given.annotator}
     if given.annotator != "template":
         config |= {"repairs": asking.repairs, "language": asking.language}

@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import replace
+import hashlib
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-from ..depth import ENCODINGS, DepthMap, read_depth
+from PIL import Image
+
+from ..depth import ENCODINGS, DepthEstimator, DepthMap, StoredDepth, read_depth
 from ..errors import InputError
 from ..lookup import pick
+from ..records import atomic_write, disk_errors
 from ..sample import Sample
 from .files import DEPTH_SUFFIXES, FileIndex, RowError, photo_size
 
-AddDepth = Callable[[Sample], Sample]
-"""Gives a sample its depth map. Raises `RowError` where a row has none."""
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class AddDepth:
+    """Gives a sample its depth map: `add`, which raises `RowError` where a row has none.
+
+    ahead: is told of the samples that come next, `batch` at a time, where it is cheaper to get many maps at once.
+    """
+
+    add: Callable[[Sample], Sample]
+    ahead: Callable[[Sequence[Sample]], None] | None = None
+    batch: int = 1
+
+    def __call__(self, sample: Sample, /) -> Sample:
+        return self.add(sample)
+
+    def told(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The same rows, each after `ahead` was told of its batch."""
+        if self.ahead is None:
+            yield from rows
+            return
+        rows = iter(rows)
+        while waiting := deque(islice(rows, self.batch)):
+            self.ahead([row for row in waiting if isinstance(row, Sample)])
+            while waiting:
+                yield waiting.popleft()
 
 
 def load_depth(path: Path, encoding: str | None) -> DepthMap:
@@ -39,25 +72,34 @@ def _read(path: Path, encoding: str | None, times: tuple[int, ...]) -> DepthMap:
     return read_depth(path, encoding)
 
 
-def depth_adder(depth: str, encoding: str | None) -> AddDepth:
+def depth_adder(depth: str, encoding: str | None, cache: Path | None = None) -> AddDepth:
     """What `--depth` stands for.
 
     source: what the source gave. none: no depth. A folder: the file with the photo's name in it, read by `encoding` or
-    its sidecar. Anything else is the name of a depth estimator (`auto`, a hub id).
-    Raises `InputError` for unknown encodings and for estimators that cannot be loaded.
+    its sidecar. Anything else is the name of a depth estimator (`auto`, a hub id, a folder with a `config.json`), whose
+    maps are kept in `cache`.
+
+    Raises `InputError` for unknown encodings and for estimators that cannot be loaded, or be told apart in a cache.
     """
     if encoding is not None:
         pick("depth encoding", encoding, ENCODINGS)
     if depth == "source":
-        return lambda sample: sample
+        return AddDepth(lambda sample: sample)
     if depth == "none":
-        return lambda sample: replace(sample, depth=None)
-    if Path(depth).is_dir():
-        return _FromFolder(FileIndex(depth, DEPTH_SUFFIXES), encoding)
+        return AddDepth(lambda sample: replace(sample, depth=None))
+    if Path(depth).is_dir() and not (Path(depth) / "config.json").exists():
+        return AddDepth(_FromFolder(FileIndex(depth, DEPTH_SUFFIXES), encoding))
     from ..engines.estimator import open_estimator
 
     estimate = open_estimator(depth)
-    return _PerPhoto(lambda sample: replace(sample, depth=estimate(sample.photo())))
+    identity = getattr(estimate, "identity", None)
+    if cache is not None and identity is None:
+        raise InputError(
+            f"depth estimator {depth!r}: has no `identity` (its name and version) by which --depth-cache could tell "
+            "its maps from others; add one, or leave the cache out"
+        )
+    estimated = _Estimated(estimate, None if cache is None else DepthCache(cache, str(identity)))
+    return AddDepth(estimated, estimated.ahead, estimated.batch)
 
 
 class _FromFolder:
@@ -75,24 +117,97 @@ class _FromFolder:
         return replace(sample, depth=depth)
 
 
-class _PerPhoto:
-    """Remembers the depth maps of the last photos: rows about one photo usually follow each other."""
+class _Estimated:
+    """The maps of an estimator, by the content of the photo.
 
-    KEEP = 8
+    The last ones are remembered, as they are stored: rows about one photo usually follow each other.
+    """
 
-    def __init__(self, add: AddDepth) -> None:
-        self.add = add
-        self._last: OrderedDict[str, DepthMap | None] = OrderedDict()
+    def __init__(self, estimate: DepthEstimator, cache: DepthCache | None) -> None:
+        self.estimate, self.cache = estimate, cache
+        self.batch = getattr(estimate, "batch_size", 1)
+        self.keep = 64 + self.batch
+        self._last: dict[str, StoredDepth | InputError] = {}
 
     def __call__(self, sample: Sample) -> Sample:
-        key = str(sample.image) if isinstance(sample.image, (str, Path)) else sample.id
-        if key in self._last:
-            return replace(sample, depth=self._last[key])
-        added = self.add(sample)
-        self._last[key] = added.depth_map()
-        if len(self._last) > self.KEEP:
-            self._last.popitem(last=False)
-        return added
+        key = self._key(sample)
+        if self._known(key) is None:
+            self._make({key: sample.photo()})
+        found = self._known(key)
+        if not isinstance(found, StoredDepth):
+            raise RowError("depth_not_estimated", str(found))
+        return replace(sample, depth=found)
+
+    def ahead(self, samples: Sequence[Sample]) -> None:
+        """Make the maps that are not there yet, all at once. Photos that cannot be read are left to be found later."""
+        photos: dict[str, Image.Image] = {}
+        for sample in samples:
+            try:
+                key = self._key(sample)
+                if sample.image is not None and key not in photos and self._known(key) is None:
+                    photos[key] = sample.photo()
+            except (OSError, InputError):
+                continue
+        if photos:
+            self._make(photos)
+
+    def _key(self, sample: Sample) -> str:
+        return _digest(sample.photo_data())
+
+    def _known(self, key: str) -> StoredDepth | InputError | None:
+        if key not in self._last and self.cache is not None and (stored := self.cache.get(key)) is not None:
+            self._remember(key, stored)
+        return self._last.get(key)
+
+    def _make(self, photos: Mapping[str, Image.Image]) -> None:
+        many = getattr(self.estimate, "batch", None)
+        found = many(list(photos.values())) if many else [self.estimate(photo) for photo in photos.values()]
+        for key, made in zip(photos, found, strict=True):
+            if isinstance(made, DepthMap):
+                if self.cache is not None:
+                    self.cache.put(key, made.stored)
+                self._remember(key, made.stored)
+            else:
+                self._remember(key, made)
+
+    def _remember(self, key: str, found: StoredDepth | InputError) -> None:
+        self._last[key] = found
+        while len(self._last) > self.keep:
+            del self._last[next(iter(self._last))]
+
+
+class DepthCache:
+    """Depth maps of an estimator in a folder: FOLDER/IDENTITY/ab/abcd....png, as `write_depth` writes them.
+
+    A file appears whole or not at all, several builds may share the folder, and what was damaged counts as not there.
+    """
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder = folder / re.sub(r"[^\w.@-]+", "--", identity)
+
+    def get(self, key: str) -> StoredDepth | None:
+        path = self._path(key)
+        try:
+            png, told = path.read_bytes(), json.loads(Path(f"{path}.json").read_bytes())
+            stored = StoredDepth(png, {name: told[name] for name in told if name != "digest"})
+            return stored if told["digest"] == _digest(png) else None
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def put(self, key: str, stored: StoredDepth) -> None:
+        """Raises `InputError` on a full disk."""
+        path = self._path(key)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, stored.png)
+        atomic_write(f"{path}.json", json.dumps({**stored.meta, "digest": _digest(stored.png)}))
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.png"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def as_stored(sample: Sample) -> Sample:

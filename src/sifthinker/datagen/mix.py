@@ -105,6 +105,7 @@ def open_input(
     seed: int | None = None,
     columns: Mapping[str, str] | None = None,
     steps: int | None = None,
+    depth_cache: Path | None = None,
 ) -> Input:
     """One source, or a recipe: its file or the name of one in the package. None: as the recipe says, or the default.
 
@@ -117,7 +118,7 @@ def open_input(
             raise InputError(
                 f"{source}: a recipe names columns and depth_encoding for each of its sources; leave the flags out"
             )
-        return _of_recipe(_overridden(read_recipe(source, images), depth, annotator, limit, seed, steps))
+        return _of_recipe(_overridden(read_recipe(source, images), depth, annotator, limit, seed, steps), depth_cache)
     check_steps(steps)
     seed, depth, columns = seed or 0, depth or "source", columns or {}
     kind = source.partition(":")[0]
@@ -131,7 +132,7 @@ def open_input(
     config |= ({"columns": dict(columns)} if columns else {}) | ({} if steps is None else {"steps": steps})
     return Input(
         islice(rows, limit),
-        partial(depth_adder, depth, depth_encoding),
+        partial(depth_adder, depth, depth_encoding, depth_cache),
         kind,
         seed,
         steps,
@@ -160,12 +161,19 @@ def _overridden(
     )
 
 
-def _of_recipe(recipe: Recipe) -> Input:
+def _of_recipe(recipe: Recipe, depth_cache: Path | None) -> Input:
     check_steps(recipe.steps)
     licenses = {part.name: _check(part, recipe) for part in recipe.sources}
     config = {"recipe": {**asdict(recipe), "sources": [asdict(part) for part in recipe.sources]}}
     return Input(
-        mixed(recipe), partial(_adders, recipe), MIX, recipe.seed, recipe.steps, recipe.annotator, licenses, config
+        mixed(recipe),
+        partial(_adders, recipe, depth_cache),
+        MIX,
+        recipe.seed,
+        recipe.steps,
+        recipe.annotator,
+        licenses,
+        config,
     )
 
 
@@ -336,7 +344,7 @@ def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def _adders(recipe: Recipe) -> AddDepth:
+def _adders(recipe: Recipe, cache: Path | None) -> AddDepth:
     """Gives each sample the depth that its source is to have; a model that several sources name is loaded once."""
     of_depth: dict[tuple[str, str | None], AddDepth] = {}
     of_source: dict[str, AddDepth] = {}
@@ -345,6 +353,13 @@ def _adders(recipe: Recipe) -> AddDepth:
         folder = Path(recipe.root) / depth
         key = str(folder) if folder.is_dir() else depth, encoding
         if key not in of_depth:
-            of_depth[key] = depth_adder(*key)
+            of_depth[key] = depth_adder(*key, cache)
         of_source[part.name] = of_depth[key]
-    return lambda sample: of_source[sample.meta["source"]](sample)
+
+    def ahead(samples: Sequence[Sample]) -> None:
+        for adder in of_depth.values():
+            if adder.ahead is not None:
+                adder.ahead([sample for sample in samples if of_source[sample.meta["source"]] is adder])
+
+    together = max(adder.batch for adder in of_depth.values())
+    return AddDepth(lambda sample: of_source[sample.meta["source"]](sample), ahead if together > 1 else None, together)

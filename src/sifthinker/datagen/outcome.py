@@ -52,6 +52,7 @@ REASONS: dict[str, str] = {
     "depth_missing": "no depth file for this photo",
     "depth_ambiguous": "several depth files with this name in different folders",
     "depth_unreadable": "the depth file is damaged, or not depth",
+    "depth_not_estimated": "the depth model cannot take a photo of this shape",
     "no_depth_in_box": "the depth map has no valid pixel inside a gold box",
     "empty_question": "no question",
     "empty_answer": "no gold answer",

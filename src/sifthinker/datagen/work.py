@@ -69,8 +69,8 @@ def make(
     def items() -> Iterator[Job | Reject]:
         for chunk in todo:
             begun.append((chunk.number, chunk.key, len(chunk.rows)))
-            while chunk.rows:
-                row = chunk.rows.popleft()
+            rows = (chunk.rows.popleft() for _ in range(len(chunk.rows)))
+            for row in add_depth.told(rows):
                 yield prepare(row, add_depth, folder.run.seed, steps) if isinstance(row, Sample) else row
 
     outcomes = (finish(item, words) for item, words in annotator.annotate(items()))
