@@ -192,6 +192,17 @@ def build(
     limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many rows (of each source).")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random; 0, or the recipe's.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted build.")] = False,
+    workers: Workers = 1,
+    executor: Annotated[
+        str, typer.Option(help="Where the workers are: local (this machine), or ray (a cluster).")
+    ] = "local",
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="I/N, from 1/N to N/N: only every Nth shard, from the Ith on, in a folder that other processes or "
+            "machines fill as well, begun or not. Who makes the last missing shard finishes the data set."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a SIF data set from boxes."""
@@ -202,11 +213,13 @@ def build(
     asking = Asking(concurrency, rpm, tpm, budget, budget_tokens, price_in, price_out, repairs, language, replies)
     manifest = build(
         source, out, images=images, depth=depth, depth_encoding=depth_encoding, annotator=annotator, limit=limit,
-        seed=seed, resume=resume, asking=asking, columns=read_columns(columns), steps=steps,
-        depth_cache=depth_cache,
+        seed=seed, resume=resume, asking=asking, columns=read_columns(columns), steps=steps, depth_cache=depth_cache,
+        workers=workers, executor=executor, part=part,
     )  # fmt: skip
-    _print(manifest, as_json, _counts(manifest, out))
-    if manifest["read"] and not manifest["kept"]:
+    missing = manifest.get("missing", ())
+    still = f"\n  {len(missing)} shards are missing: run the other parts, or --resume without --part" if missing else ""
+    _print(manifest, as_json, _counts(manifest, out) + still)
+    if manifest["read"] and not manifest["kept"] and not missing:
         raise SifError(f"no row was kept; {out}/rejects.jsonl gives the reason of each")
 
 

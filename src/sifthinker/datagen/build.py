@@ -11,8 +11,11 @@ What is done with a row is `work`'s business, what is on the disk meanwhile `sha
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -21,14 +24,16 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..geometry import Size
+from ..lookup import pick
 from ..records import read_manifest
-from .annotators import Asking, open_annotator
+from .annotators import Asking, TemplateAnnotator, open_annotator
 from .depths import as_stored
+from .executors import EXECUTORS, in_order
 from .mix import MIX, open_input
 from .outcome import Kept, Reject
 from .screen import gold_earns_all, screen
 from .shards import ROWS_PER_SHARD, Event, Folder, Run
-from .work import Chunk, OpenWork, chunks
+from .work import Chunk, OpenPrepare, OpenWork, chunks, work
 
 Outcomes = Callable[[int], Iterable[Kept | Reject]]
 """From a number n to the outcomes of the rows n, n + 1, ..., always the same ones."""
@@ -49,6 +54,9 @@ def build(
     columns: Mapping[str, str] | None = None,
     steps: int | None = None,
     depth_cache: Path | None = None,
+    workers: int = 1,
+    executor: str = "local",
+    part: str | None = None,
 ) -> dict[str, Any]:
     """Make a SIF data set from annotated photos; returns the manifest.
 
@@ -57,6 +65,10 @@ def build(
     their sidecars), or a depth model, whose maps are kept in the folder `depth_cache`. annotator (`template` if not
     said), asking: see `annotate.open_annotator`. limit: read at most so many rows. seed: 0 if not said. columns: field
     -> column, of the source `hub`. steps: of each chain, see `expand`. resume: go on with an interrupted build.
+    workers: processes, or tasks at a time; more than 1 need a main module that can be imported. executor: a key of
+    `executors.EXECUTORS`. part: I/N makes every Nth shard from the Ith on; other processes make the others in the same
+    folder, which may be begun already. Where shards are missing in the end, there is no manifest yet: what is there is
+    counted, and `missing` has their numbers. None of these changes a byte.
 
     Raises `InputError` for unknown names, missing files, a folder that is not empty, and a full disk; `EndpointError`
     when the annotator's server is gone; `Paused` when its budget is spent or its results are waited for. A bad row
@@ -65,6 +77,7 @@ def build(
     out = Path(out)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit}: expected at least 1 row")
+    mine, parts = _part(part or "1/1")
     given = open_input(source, images, depth, depth_encoding, annotator, limit, seed, columns, steps, depth_cache)
     config = {**given.config, "annotator": given.annotator}
     if given.annotator != "template":
@@ -72,8 +85,8 @@ def build(
     writer = open_annotator(given.annotator, given.seed, out, asking)
     run = Run(source, given.kind, given.seed, config, writer.name, rows_per_shard, given.licenses)
     folder = Folder(out, run)
-    work = OpenWork(folder, given.steps, writer, given.open_depth)()
-    if not folder.begin(resume):
+    run_all = _work(OpenWork(folder, writer, OpenPrepare(given.seed, given.steps, given.open_depth)), workers, executor)
+    if not folder.begin(resume or part is not None):
         return read_manifest(out)
     keys: list[str] = []
     done: set[int] = set()
@@ -81,15 +94,31 @@ def build(
     def todo() -> Iterator[Chunk]:
         for chunk in chunks(given.rows, folder):
             keys.append(chunk.key)
+            if chunk.number % parts != mine:
+                continue
             if folder.is_done(chunk.number, chunk.key):
                 done.add(chunk.number)
                 bar.update(len(chunk.rows))
             else:
                 yield chunk
 
-    with _bar(run, None if given.kind == MIX else limit) as bar:
-        _follow(work(todo()), folder, done, bar)
+    with _bar(run, None if given.kind == MIX else limit) as bar, closing(run_all(todo())) as events:
+        _follow(events, folder, done, bar)
     return folder.finish(keys, done)
+
+
+def _work(open_work: OpenWork, workers: int, executor: str) -> Callable[[Iterator[Chunk]], Generator[Event]]:
+    """What makes shards of chunks: this process alone, or with the help of workers."""
+    # Also where others do the work: mistakes are told, and models loaded down, before the folder is made.
+    alone = open_work()
+    execute = pick("executor", executor, EXECUTORS)
+    if workers == 1 and executor == "local":
+        return alone
+    if isinstance(open_work.annotator, TemplateAnnotator):
+        return partial(execute, open_work, workers=workers)
+    # A teacher is asked by one process, which keeps to its limits and its budget; only the preparing is given away.
+    prepared = partial(in_order, execute, open_work.open_prepare, workers=workers)
+    return partial(work, folder=open_work.folder, annotator=open_work.annotator, prepared=prepared)
 
 
 def build_scenes(
@@ -178,6 +207,15 @@ def write_dataset(outcomes: Outcomes, folder: Folder, total: int | None, resume:
         bar.update(start * size)
         _follow(events(), folder, done, bar)
     return folder.finish([folder.key(n) for n in range(len(done))], done)
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Which shards `--part` means: those whose number leaves the rest of the first number, divided by the second."""
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    mine, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= mine <= parts:
+        raise InputError(f"part {text!r}: expected I/N, from 1/N to N/N, as in 2/4 for the second of four parts")
+    return mine - 1, parts
 
 
 def _bar(run: Run, total: int | None) -> tqdm[Any]:

@@ -228,7 +228,9 @@ class Folder:
                 return self._end(len(keys))
             if not self.is_finished():
                 there = sorted(set(range(len(keys))) - set(missing))
-                return {**self._fold(there, None), "missing": missing}
+                counts = self._fold(there, None)
+                del counts["sha256"]
+                return {**counts, "missing": missing}
         except FileNotFoundError:
             if not self.is_finished():
                 raise

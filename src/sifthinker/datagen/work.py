@@ -6,14 +6,15 @@ Every choice is drawn from the seed and the id of a sample, so neither order nor
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count, islice
 
 from ..errors import InputError
 from ..records import photo_bytes
 from ..sample import Sample
-from .annotators import Annotator, Job, Words
+from .annotators import Annotator, Item, Job, Words
 from .depths import AddDepth, as_stored
 from .expand import expand
 from .files import RowError
@@ -22,6 +23,9 @@ from .screen import Seen, gold_earns_all, screen
 from .seeds import row_rng
 from .shards import Event, Folder
 
+Row = Sample | Reject
+"""As a source gives it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -29,10 +33,10 @@ class Chunk:
 
     number: int
     key: str
-    rows: deque[Sample | Reject]
+    rows: deque[Row]
 
 
-def chunks(rows: Iterable[Sample | Reject], folder: Folder) -> Iterator[Chunk]:
+def chunks(rows: Iterable[Row], folder: Folder) -> Iterator[Chunk]:
     """All rows in order, `rows_per_shard` at a time. Duplicates are found here, over all shards."""
     seen = Seen()
     fresh = ((seen.duplicate(row) or row) if isinstance(row, Sample) else row for row in rows)
@@ -43,43 +47,73 @@ def chunks(rows: Iterable[Sample | Reject], folder: Folder) -> Iterator[Chunk]:
         yield Chunk(number, folder.key(number, taken), taken)
 
 
-Work = Callable[[Iterable[Chunk]], Iterator[Event]]
+PIECE = 64
+"""Rows that are prepared one after the other by one process. Pieces are always cut at the same places of a shard, so
+that a depth model sees the same photos together wherever it works."""
+
+
+@dataclass(frozen=True)
+class OpenPrepare:
+    """Loads what preparing needs (a depth model) in the process that does it, and gives what prepares a piece."""
+
+    seed: int
+    steps: int | None
+    open_depth: Callable[[], AddDepth]
+
+    def __call__(self) -> Callable[[deque[Row]], Iterator[Item]]:
+        return partial(prepare_piece, add_depth=self.open_depth(), seed=self.seed, steps=self.steps)
 
 
 @dataclass(frozen=True)
 class OpenWork:
-    """Loads what the work on rows needs, in the process that does it."""
+    """The same for all the work on chunks, where the annotator is a function of the row alone."""
 
     folder: Folder
-    steps: int | None
     annotator: Annotator
-    open_depth: Callable[[], AddDepth]
+    open_prepare: OpenPrepare
 
-    def __call__(self) -> Work:
-        add_depth = self.open_depth()
-        return lambda todo: make(todo, self.folder, self.steps, self.annotator, add_depth)
+    def __call__(self) -> Callable[[Iterable[Chunk]], Generator[Event]]:
+        prepare = self.open_prepare()
+        return partial(
+            work,
+            folder=self.folder,
+            annotator=self.annotator,
+            prepared=lambda pieces: chain.from_iterable(map(prepare, pieces)),
+        )
 
 
-def make(
-    todo: Iterable[Chunk], folder: Folder, steps: int | None, annotator: Annotator, add_depth: AddDepth
-) -> Iterator[Event]:
-    """The shards of these chunks. The annotator sees one stream, so that it need not wait at the end of a shard."""
+def work(
+    todo: Iterable[Chunk],
+    folder: Folder,
+    annotator: Annotator,
+    prepared: Callable[[Iterator[deque[Row]]], Iterator[Item]],
+) -> Generator[Event]:
+    """Make the shards of these chunks.
+
+    prepared: what the rows of all pieces become, in order. It and the annotator see one stream, so that nobody waits at
+    the end of a shard.
+    """
     begun: deque[tuple[int, str, int]] = deque()
 
-    def items() -> Iterator[Job | Reject]:
+    def pieces() -> Iterator[deque[Row]]:
         for chunk in todo:
             begun.append((chunk.number, chunk.key, len(chunk.rows)))
-            rows = (chunk.rows.popleft() for _ in range(len(chunk.rows)))
-            for row in add_depth.told(rows):
-                yield prepare(row, add_depth, folder.run.seed, steps) if isinstance(row, Sample) else row
+            while chunk.rows:
+                yield deque(chunk.rows.popleft() for _ in range(min(PIECE, len(chunk.rows))))
 
-    outcomes = (finish(item, words) for item, words in annotator.annotate(items()))
+    outcomes = (finish(item, words) for item, words in annotator.annotate(prepared(pieces())))
     for first in outcomes:
         number, key, size = begun.popleft()
         yield from folder.make(number, key, chain([first], islice(outcomes, size - 1)))
 
 
-def prepare(sample: Sample, add_depth: AddDepth, seed: int, steps: int | None) -> Job | Reject:
+def prepare_piece(piece: deque[Row], add_depth: AddDepth, seed: int, steps: int | None) -> Iterator[Item]:
+    """`prepare` for each row of a piece, which is taken from it: what is done needs no memory any more."""
+    for row in add_depth.told(piece.popleft() for _ in range(len(piece))):
+        yield row if isinstance(row, Reject) else prepare(row, add_depth, seed, steps)
+
+
+def prepare(sample: Sample, add_depth: AddDepth, seed: int, steps: int | None) -> Item:
     """Everything that is done before words are asked for."""
     try:
         size = sample.photo().size if sample.image is None else photo_bytes(sample.image)[1]
@@ -95,7 +129,7 @@ def prepare(sample: Sample, add_depth: AddDepth, seed: int, steps: int | None) -
     return Job(sample, tuple(stages))
 
 
-def finish(item: Job | Reject, words: Words | Reject) -> Kept | Reject:
+def finish(item: Item, words: Words | Reject) -> Kept | Reject:
     """What becomes of a row that was given words, or none."""
     if isinstance(words, Reject):
         return words
