@@ -134,6 +134,25 @@ def test_listings_visit_all_that_is_seen_from_near_to_far():
         assert all(len(those) == 1 and those.pop() in step.text for those, step in zip(names, listed, strict=True))
 
 
+def test_pointing_names_each_thing_before_it_is_found():
+    named = []
+    for sample, trace in generate(30, 2, objects=(2, 4), style="pointing"):
+        view = world_from_json(sample.meta["world"])
+        found = trace.steps[1:-1]
+        assert {box for step in found for box in step.area.boxes} == {
+            box.quantized() for box in view.boxes if not box.too_small(view.size)
+        }
+        for before, step in zip(trace.steps, found, strict=False):
+            name = re.search(r"I look for the (.+)\.$", before.text)[1]
+            meant = {view.labels[i] for i, b in enumerate(view.boxes) if b.quantized() in step.area.boxes}
+            # The name fits the thing that is found, and none of the others.
+            words = set(name.removesuffix(" object").split())
+            assert {label for label in view.labels if words <= set(label.split())} == meant
+            named.append(name)
+    assert {len(name.split()) for name in named} == {1, 2}
+    assert any(name.endswith(" object") for name in named)
+
+
 def test_explicit_traces_state_the_places_of_things():
     for sample, trace in generate(6, 2, tasks=["nearer"], style="explicit"):
         view = world_from_json(sample.meta["world"])

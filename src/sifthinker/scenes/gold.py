@@ -117,13 +117,43 @@ def _scene_graph(world: World, question: Question, rng: Generator) -> Frames:
 def _listing(world: World, question: Question, rng: Generator) -> Frames:
     """What is seen, one by one from near to far, then the evidence."""
     yield None, "I list what I see."
+    for label, things in _seen(world):
+        yield things, f"{article(label).capitalize()}{f' in {len(things)} places' if len(things) > 1 else ''}."
+    yield question.evidence, question.says
+
+
+def _pointing(world: World, question: Question, rng: Generator) -> Frames:
+    """What is seen, in any order, each thing named before it is found; then the evidence."""
+    seen = _seen(world)
+    order = rng.permutation(len(seen))
+    names = [_short(world.labels, seen[i][0], rng) for i in order]
+    yield None, f"I look for the {names[0]}." if names else "I look for what I need."
+    for i, following in zip(order, [*names[1:], None], strict=True):
+        things = seen[i][1]
+        here = "Here it is." if len(things) == 1 else f"Here it is, in {len(things)} places."
+        yield things, here if following is None else f"{here} I look for the {following}."
+    yield question.evidence, question.says
+
+
+def _seen(world: World) -> list[tuple[str, list[int]]]:
+    """At most `LISTED` labels with their things, from near to far: equal objects, or one in several views."""
     listed: dict[str, list[int]] = {}
     for i in _near_to_far(world):
         listed.setdefault(world.labels[i], []).append(i)
-    for label, things in list(listed.items())[:LISTED]:
-        # Equal objects, or one in several views.
-        yield things, f"{article(label).capitalize()}{f' in {len(things)} places' if len(things) > 1 else ''}."
-    yield question.evidence, question.says
+    return list(listed.items())[:LISTED]
+
+
+def _short(labels: Sequence[str], label: str, rng: Generator) -> str:
+    """One of the names that mean a label alone: "red cone", "cone" if no other is one, "red object" if no other is."""
+    others = [other.split() for other in set(labels) - {label}]
+    words = label.split()
+    first, last = words[0], words[-1]
+    names = [label]
+    if len(words) == 2 and all(other[-1] != last for other in others):
+        names.append(last)
+    if len(words) == 2 and all(other[0] != first for other in others):
+        names.append(f"{first} object")
+    return names[int(rng.integers(len(names)))]
 
 
 def _near_to_far(world: World) -> list[int]:
@@ -141,6 +171,7 @@ STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
     "explicit": _explicit,
     "scene_graph": _scene_graph,
     "listing": _listing,
+    "pointing": _pointing,
 }
 """Ways to write a gold trace. All keep the grammar of traces and end at the evidence, so all are worth full marks.
 
@@ -148,6 +179,7 @@ STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
     explicit     3D locations, vectors and distances in metres step by step (SpatialReasoner, arXiv 2504.20024)
     scene_graph  objects and relations that matter as JSON, then the answer (SceneGraph-CoT)
     listing      objects with box and name from near to far, then the evidence: a model must see before it selects
+    pointing     objects named, then found, in any order, then the evidence: from words to places
 """
 
 
