@@ -128,9 +128,9 @@ def _pointing(world: World, question: Question, rng: Generator) -> Frames:
     order = rng.permutation(len(seen))
     names = [_short(world.labels, seen[i][0], rng) for i in order]
     yield None, f"I look for the {names[0]}." if names else "I look for what I need."
-    for i, following in zip(order, [*names[1:], None], strict=True):
+    for i, name, following in zip(order, names, [*names[1:], None], strict=True):
         things = seen[i][1]
-        here = "Here it is." if len(things) == 1 else f"Here it is, in {len(things)} places."
+        here = f"Here is the {name}{f', in {len(things)} places' if len(things) > 1 else ''}."
         yield things, here if following is None else f"{here} I look for the {following}."
     yield question.evidence, question.says
 
