@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from sifthinker.depth import DepthMap, read_depth
 from sifthinker.errors import InputError
 from sifthinker.records import read_manifest, read_rows, read_samples
 from sifthinker.sample import Sample
+from tests.openai_server import serve
 from tests.tiny_models import save_tiny_depth
 
 from .photos import jsonl, own_rows, photo
+from .test_teacher import reply_to
 
 
 class Ramp:
@@ -47,6 +50,23 @@ def ramp(monkeypatch):
     return made
 
 
+class Together:
+    """An estimator whose maps depend a little on the photos beside, as the rounding of models does."""
+
+    batch_size = 3
+
+    def __call__(self, image):
+        raise AssertionError("works in batches")
+
+    def batch(self, photos):
+        return [
+            DepthMap(np.linspace(0, 0.5 + len(photos) / 10, p.width * p.height).reshape(p.height, p.width))
+            for p in photos
+        ]
+
+
+TOGETHER = Together()
+
 NAME = "tests.datagen.test_depths:RAMP"
 
 
@@ -76,6 +96,24 @@ def test_photos_go_through_the_model_together_and_once(tmp_path, ramp):
     for image in (tmp_path / "other.png", (tmp_path / "p6.png").read_bytes()):
         assert add(Sample("t", image, "What?", "that")).depth is added[-1].depth
     assert len(ramp.calls) == 5
+
+
+@pytest.mark.parametrize("annotator", ["template", "teacher"])
+def test_the_same_photos_go_together_whoever_makes_a_shard(tmp_path, annotator):
+    rows = own_rows(tmp_path, 19)
+    # Rows of one photo on both sides of the borders of shards.
+    lines = [json.loads(line) | {"image": f"p{2 * n // 5}.png"} for n, line in enumerate(rows.read_text().splitlines())]
+    jsonl(rows, [line | {"question": f"What is {n}?"} for n, line in enumerate(lines)])
+    with serve(reply_to) as server:
+        run = partial(
+            build, f"jsonl:{rows}", depth="tests.datagen.test_depths:TOGETHER", rows_per_shard=4,
+            annotator="template" if annotator == "template" else f"m@{server.url}",
+        )  # fmt: skip
+        run(tmp_path / "one")
+        run(tmp_path / "two", workers=2)
+        run(tmp_path / "parts", part="2/3")
+        run(tmp_path / "parts", resume=True)
+    assert content(tmp_path / "one") == content(tmp_path / "two") == content(tmp_path / "parts")
 
 
 def test_a_second_build_asks_nothing_and_is_the_same(tmp_path, ramp):

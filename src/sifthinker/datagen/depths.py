@@ -30,17 +30,20 @@ class AddDepth:
     """Gives a sample its depth map: `add`, which raises `RowError` where a row has none.
 
     ahead: is told of the samples that come next, `batch` at a time, where it is cheaper to get many maps at once.
+    forget: drops the maps that are remembered, where those that are made together differ by rounding.
     """
 
     add: Callable[[Sample], Sample]
     ahead: Callable[[Sequence[Sample]], None] | None = None
     batch: int = 1
+    forget: Callable[[], None] = lambda: None
 
     def __call__(self, sample: Sample, /) -> Sample:
         return self.add(sample)
 
     def told(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The same rows, each after `ahead` was told of its batch."""
+        """The same rows, each after `ahead` was told of its batch. What goes together depends on these rows alone."""
+        self.forget()
         if self.ahead is None:
             yield from rows
             return
@@ -99,7 +102,9 @@ def depth_adder(depth: str, encoding: str | None, cache: Path | None = None) -> 
             "its maps from others; add one, or leave the cache out"
         )
     estimated = _Estimated(estimate, None if cache is None else DepthCache(cache, str(identity)))
-    return AddDepth(estimated, estimated.ahead, estimated.batch)
+    if estimated.batch == 1:
+        return AddDepth(estimated)
+    return AddDepth(estimated, estimated.ahead, estimated.batch, estimated.forget)
 
 
 class _FromFolder:
@@ -150,6 +155,10 @@ class _Estimated:
                 continue
         if photos:
             self._make(photos)
+
+    def forget(self) -> None:
+        """Make no map known that was made before, but for those of the cache."""
+        self._last.clear()
 
     def _key(self, sample: Sample) -> str:
         return _digest(sample.photo_data())

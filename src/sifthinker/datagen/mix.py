@@ -361,5 +361,12 @@ def _adders(recipe: Recipe, cache: Path | None) -> AddDepth:
             if adder.ahead is not None:
                 adder.ahead([sample for sample in samples if of_source[sample.meta["source"]] is adder])
 
+    def forget() -> None:
+        for adder in of_depth.values():
+            adder.forget()
+
+    def add(sample: Sample) -> Sample:
+        return of_source[sample.meta["source"]](sample)
+
     together = max(adder.batch for adder in of_depth.values())
-    return AddDepth(lambda sample: of_source[sample.meta["source"]](sample), ahead if together > 1 else None, together)
+    return AddDepth(add, ahead if together > 1 else None, together, forget)
