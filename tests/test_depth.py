@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 import sifthinker.depth
-from sifthinker.depth import CLIP, LEVELS, DepthMap, decode_depth, encode_depth, read_depth, write_depth
+from sifthinker.depth import CLIP, LEVELS, DepthMap, decode_depth, encode_depth, read_depth, read_stored, write_depth
 from sifthinker.errors import InputError
 from sifthinker.geometry import WHOLE, Box
 from sifthinker.png import png_bytes
@@ -222,6 +222,29 @@ def test_files_that_are_stored_maps_already_are_kept_as_they_are(tmp_path):
         assert (decode_depth(*encode_depth(depth)).valid == depth.valid).all()
     save(raw, tmp_path / "d.tiff")
     assert Image.open(io.BytesIO(read_depth(tmp_path / "d.tiff", "mm").stored.png)).format == "PNG"
+
+
+def test_stored_maps_are_read_as_any_map(tmp_path):
+    raw = np.random.default_rng(0).integers(0, 9000, (30, 40)).astype(np.uint16)
+    path = save(raw, tmp_path / "d.png")
+    for encoding in ("mm", "tum", "kitti", "sun"):
+        stored = read_stored(path, encoding)
+        assert stored.size == (40, 30)
+        assert (stored.open().values == read_depth(path, encoding).stored.open().values).all()
+    write_depth(DepthMap(raw / 9000), path)
+    assert (read_stored(path).png, dict(read_stored(path).meta)) == encode_depth(read_depth(path))
+    for content, encoding in ((b"", "mm"), (b"nothing", None), (path.read_bytes()[:40], "mm")):
+        path.write_bytes(content)
+        with pytest.raises(InputError) as plain:
+            read_depth(path, encoding)
+        with pytest.raises(InputError) as caught:
+            read_stored(path, encoding).open()
+        assert "cannot be read as depth" in str(plain.value)
+        assert f"{path}: cannot be read as depth" in str(caught.value)
+    (tmp_path / "d.png.json").write_text("{")
+    save(raw, path)
+    with pytest.raises(InputError, match="not the sidecar of a depth map"):
+        read_stored(path)
 
 
 # --- encodings ---

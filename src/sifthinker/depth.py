@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +33,8 @@ from .png import png_bytes
 
 CLIP = 0.005
 """Share of pixels at either end that may leave the range of relative depth, so that no noisy pixel sets it."""
+
+KINDS = ("metric", "relative")
 
 LEVELS = 65535
 """Levels of the 16-bit PNG in which depth maps are stored."""
@@ -231,12 +235,22 @@ class StoredDepth:
 
     png: bytes
     meta: Mapping[str, Any]
+    name: str = "stored depth map"
+
+    @property
+    def size(self) -> Size:
+        """(width, height) in pixels."""
+        width, height = struct.unpack(">II", self.png[16:24])
+        return width, height
 
     def open(self) -> DepthMap:
-        """The map. Raises as `decode_depth`."""
+        """The map. Raises `InputError` for a damaged one."""
         depth = _opened.get(self)
         if depth is None:
-            depth = decode_depth(self.png, self.meta)
+            try:
+                depth = decode_depth(self.png, self.meta)
+            except (OSError, SyntaxError, ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{self.name}: cannot be read as depth ({error})") from error
         _keep(self, depth)
         return depth
 
@@ -298,7 +312,7 @@ def write_depth(depth: DepthMap, path: str | Path) -> None:
 
 
 def _from_levels(levels: NDArray[Any], meta: Mapping[str, Any]) -> DepthMap:
-    if meta["polarity"] not in ("far_is_large", "near_is_large") or meta["kind"] not in ("metric", "relative"):
+    if meta["polarity"] not in ("far_is_large", "near_is_large") or meta["kind"] not in KINDS:
         raise ValueError(f"polarity {meta['polarity']!r}, kind {meta['kind']!r}")
     metric, near_is_large = meta["kind"] == "metric", meta["polarity"] == "near_is_large"
     valid = levels != meta["invalid"]
@@ -396,10 +410,36 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
         raise InputError(f"{path}: {error}") from error
 
 
+def read_stored(path: str | Path, encoding: str | None = None) -> StoredDepth:
+    """`read_depth` for data sets. A file that is a stored map is not decoded: damage may show only when it is opened."""
+    path, sidecar = Path(path), Path(f"{path}.json")
+    try:
+        content = path.read_bytes()
+        decode = ENCODINGS.get(encoding or "")
+        meta = decode.meta if isinstance(decode, _Scaled) else {} if encoding else json.loads(sidecar.read_bytes())
+        with Image.open(io.BytesIO(content)) as image:
+            if (image.format, image.mode) == ("PNG", "I;16") and (kept := _kept(meta)):
+                return StoredDepth(content, kept, str(path))
+    except (OSError, SyntaxError, ValueError):
+        pass  # `read_depth` says what is wrong
+    return read_depth(path, encoding).stored
+
+
+def _kept(meta: Any) -> dict[str, Any] | None:
+    """What levels mean, for a file that is what `encode_depth` would make of it; None for others."""
+    try:
+        rising = meta["scale"] > 0 and math.isfinite(meta["offset"] + LEVELS * meta["scale"])
+        if rising and (meta["polarity"], meta["invalid"]) == ("far_is_large", 0) and meta["kind"] in KINDS:
+            return _meaning(meta["kind"], meta["scale"], meta["offset"])
+    except (KeyError, TypeError):
+        pass
+    return None
+
+
 def _with_file(depth: DepthMap, png: bytes | None, meta: Mapping[str, Any]) -> DepthMap:
-    """The map with the file that it comes from, where that already is what `encode_depth` would make of it."""
-    if png is not None and depth._levels is not None and meta.get("invalid") == 0:
-        _keep(StoredDepth(png, _meaning(meta["kind"], meta["scale"], meta["offset"])), depth)
+    """The map with the file that it comes from, where that is kept as it is."""
+    if png is not None and depth._levels is not None and (kept := _kept(meta)):
+        _keep(StoredDepth(png, kept), depth)
     return depth
 
 

@@ -6,11 +6,14 @@ from functools import partial
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sifthinker import cli
 from sifthinker.datagen.build import build
 from sifthinker.datagen.depths import AddDepth, DepthCache, depth_adder
-from sifthinker.depth import DepthMap, read_depth
+from sifthinker.datagen.sources import open_source
+from sifthinker.datagen.sources.options import Options
+from sifthinker.depth import DepthMap, StoredDepth, read_depth
 from sifthinker.errors import InputError
 from sifthinker.records import read_manifest, read_rows, read_samples
 from sifthinker.sample import Sample
@@ -226,6 +229,21 @@ def test_a_recipe_estimates_in_batches_too(tmp_path, ramp):
     assert (manifest["kept"], manifest["with_depth"]) == (8, 4)
     assert ramp.calls == [3, 1]
     assert len(entries(tmp_path / "cache")) == 4
+
+
+def test_rows_wait_with_stored_maps_and_damaged_ones_are_told(tmp_path):
+    path = own_rows(tmp_path, 4, depth="d.png", depth_encoding="mm")
+    lines = [json.loads(line) | {"depth": f"d{n}.png"} for n, line in enumerate(path.read_text().splitlines())]
+    raw = np.random.default_rng(0).integers(1, 9000, (60, 80)).astype(np.uint16)
+    for n in range(4):
+        Image.fromarray(raw).save(tmp_path / f"d{n}.png")
+    for n, size in ((1, 3000), (2, 20)):
+        (tmp_path / f"d{n}.png").write_bytes((tmp_path / f"d{n}.png").read_bytes()[:size])
+    Image.fromarray(raw[:50]).save(tmp_path / "d3.png")
+    rows = list(open_source(f"jsonl:{jsonl(path, lines)}", Options()))
+    assert isinstance(rows[0].depth, StoredDepth)
+    assert build(f"jsonl:{path}", tmp_path / "out")["rejects_by_reason"] == {"depth_unreadable": 2, "size_mismatch": 1}
+    assert next(iter(read_rows(tmp_path / "out")))["depth"]["png"] == (tmp_path / "d0.png").read_bytes()
 
 
 def test_rows_without_a_batch_pass_one_by_one():

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
-from ..depth import ENCODINGS, DepthEstimator, DepthMap, StoredDepth, read_depth
+from ..depth import ENCODINGS, DepthEstimator, DepthMap, StoredDepth, read_depth, read_stored
 from ..errors import InputError
 from ..lookup import pick
 from ..records import atomic_write, disk_errors
@@ -23,6 +23,7 @@ from ..sample import Sample
 from .files import DEPTH_SUFFIXES, FileIndex, RowError, photo_size
 
 Row = TypeVar("Row")
+Found = TypeVar("Found", DepthMap, StoredDepth)
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,35 @@ class AddDepth:
 
 def load_depth(path: Path, encoding: str | None) -> DepthMap:
     """Read a depth file. Raises `RowError`: `depth_missing`, `depth_encoding_unknown`, `depth_unreadable`."""
+    return _load(read_depth, path, encoding)
+
+
+def load_stored(path: Path, encoding: str | None) -> StoredDepth:
+    """`load_depth` for rows, whose maps are opened only when their turn comes; damage may show only then."""
+    return _load(read_stored, path, encoding)
+
+
+def _load(read: Callable[[Path, str | None], Found], path: Path, encoding: str | None) -> Found:
     if not path.exists():
         raise RowError("depth_missing", f"{path}: no such depth file")
     if encoding is not None and encoding not in list(ENCODINGS):
         raise RowError("depth_encoding_unknown", f"{encoding!r} is none of {', '.join(ENCODINGS)}")
-    if encoding is None and not Path(f"{path}.json").exists() and path.suffix.lower() not in (".npy", ".exr"):
+    sidecar = Path(f"{path}.json")
+    if encoding is None and not sidecar.exists() and path.suffix.lower() not in (".npy", ".exr"):
         raise RowError("depth_encoding_unknown", f"{path} does not say what its levels mean; name its encoding")
-    times = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in (path, Path(f"{path}.json")))
+    times = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in (path, sidecar))
     try:
-        return _read(path, encoding, times)
+        return _last_read(read, path, encoding, times)
     except InputError as error:
         raise RowError("depth_unreadable", str(error)) from error
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, encoding: str | None, times: tuple[int, ...]) -> DepthMap:
+def _last_read(
+    read: Callable[[Path, str | None], Any], path: Path, encoding: str | None, times: tuple[int, ...]
+) -> Any:
     """Rows about one photo follow each other."""
-    return read_depth(path, encoding)
+    return read(path, encoding)
 
 
 def depth_adder(depth: str, encoding: str | None, cache: Path | None = None) -> AddDepth:
@@ -115,7 +128,7 @@ class _FromFolder:
         name = sample.image if isinstance(sample.image, (str, Path)) else sample.meta.get("photo")
         if name is None:
             raise RowError("depth_missing", "the photo has no file name by which to find its depth file")
-        depth = load_depth(self.files.find_stem(Path(name)), self.encoding)
+        depth = load_stored(self.files.find_stem(Path(name)), self.encoding)
         size = photo_size(Path(sample.image)) if isinstance(sample.image, (str, Path)) else sample.photo().size
         if depth.size != size:
             raise RowError("size_mismatch", f"depth map is {depth.size[0]}x{depth.size[1]}, photo {size[0]}x{size[1]}")
@@ -220,6 +233,12 @@ def _digest(content: bytes) -> str:
 
 
 def as_stored(sample: Sample) -> Sample:
-    """The sample with its depth map as a data set keeps it (16 bits a pixel): gold depths are those of the set."""
-    depth = sample.depth_map()
+    """The sample with its depth map as a data set keeps it (16 bits a pixel): gold depths are those of the set.
+
+    Raises `RowError` `depth_unreadable` where it is damaged.
+    """
+    try:
+        depth = sample.depth_map()
+    except InputError as error:
+        raise RowError("depth_unreadable", str(error)) from error
     return sample if depth is None else replace(sample, depth=depth.stored)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..depth import DepthMap
+from ..depth import DepthMap, StoredDepth
 from ..errors import BoxError, InputError
 from ..geometry import Box, Frame, Size, to_box, to_pixel
 from ..sample import Sample
@@ -42,7 +42,7 @@ class Found:
     size: Size | None = None
     padded: Sequence[float] | None = None
     choices: tuple[str, ...] = ()
-    depth: Callable[[], DepthMap] | None = None
+    depth: Callable[[], DepthMap | StoredDepth] | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     photo: bytes | None = None
 
@@ -103,6 +103,8 @@ def check(found: Found, photos: FileIndex) -> Sample | Reject:
         depth = found.depth() if found.depth else None
         if depth is not None and depth.size != size:
             raise RowError("size_mismatch", f"depth map is {_by(depth.size)}, {found.image} is {_by(size)}")
+        # Many rows wait for their turn, and a stored map takes little memory meanwhile.
+        depth = depth.stored if isinstance(depth, DepthMap) else depth
     except BoxError as error:
         return Reject(found.id, error.reason, str(error))
     except RowError as error:

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..depth import DepthMap
+from ..depth import DepthMap, StoredDepth
 from ..errors import InputError
 from ..prompt import prompt_hash
 from ..records import (
@@ -291,13 +291,13 @@ def _facts(row: Sample | Reject) -> list[Any]:
     """A row as JSON."""
     if isinstance(row, Reject):
         return [row.id, row.reason, row.detail]
-    photo, depth = row.image, row.depth
+    photo, depth = row.image, row.depth.stored if isinstance(row.depth, DepthMap) else row.depth
     return [
         row.id,
         str(photo) if isinstance(photo, (str, Path)) else _digest(row.photo_data()),
         row.question,
         row.answer,
-        _digest(depth.values.tobytes() + depth.valid.tobytes()) if isinstance(depth, DepthMap) else str(depth),
+        [_digest(depth.png), dict(depth.meta)] if isinstance(depth, StoredDepth) else str(depth),
         row.choices,
         [list(box) for box in row.boxes],
         dict(row.meta),

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...depth import DepthMap
+from ...depth import StoredDepth
 from ...geometry import Frame
 from ...sample import Sample
-from ..depths import load_depth
+from ..depths import load_stored
 from ..files import read_lines
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
@@ -34,19 +34,19 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     photos = options.photos(path)
     rows = ((f"{path.name}:{number}", row) for number, row in read_lines(path))
 
-    def depth_of(row: dict[str, Any]) -> Callable[[], DepthMap] | None:
+    def depth_of(row: dict[str, Any]) -> Callable[[], StoredDepth] | None:
         if row.get("depth") is None:
             return None
         name = Path(text(row, "depth"))
         candidates = [folder / name for folder in (photos.folder, path.parent)]
         file = next((p for p in candidates if p.exists()), candidates[0])
         encoding = row.get("depth_encoding", options.depth_encoding)
-        return lambda: load_depth(file, encoding)
+        return lambda: load_stored(file, encoding)
 
     yield from check_all(rows, lambda row: found(row, depth_of(row)), photos)
 
 
-def found(row: Mapping[str, Any], depth: Callable[[], DepthMap] | None = None, photo: bytes | None = None) -> Found:
+def found(row: Mapping[str, Any], depth: Callable[[], StoredDepth] | None = None, photo: bytes | None = None) -> Found:
     """What a row in these fields says. photo: its file, where the row brings it."""
     if unknown := row.keys() - FIELDS:
         raise KeyError(f"unknown fields {', '.join(sorted(unknown))}; known: {', '.join(sorted(FIELDS))}")
