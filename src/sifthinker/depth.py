@@ -128,9 +128,9 @@ class DepthMap:
         return table.take(self._levels.numbers)
 
     @cached_property
-    def _integral(self) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
+    def _integral(self) -> tuple[NDArray[np.float64], NDArray[np.int32] | None]:
         """Summed-area tables of values and of validity (None where all pixels are), shape (height + 1, width + 1)."""
-        return _summed(self.values, np.float64), None if self.valid.all() else _summed(self.valid, np.int64)
+        return _summed(self.values, np.float64), None if self.valid.all() else _summed(self.valid, np.int32)
 
     @cached_property
     def stored(self) -> StoredDepth:
@@ -411,7 +411,7 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
 
 
 def read_stored(path: str | Path, encoding: str | None = None) -> StoredDepth:
-    """`read_depth` for data sets. A file that is a stored map is not decoded: damage may show only when it is opened."""
+    """`read_depth` for data sets. A file that is a stored map is not decoded: damage shows when it is opened."""
     path, sidecar = Path(path), Path(f"{path}.json")
     try:
         content = path.read_bytes()
