@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH ?= torch>=2.8,<2.14
 STAMP := .venv/.stamp
 # What any machine measures in minutes; `grpo_run` takes an hour, `grpo_gpu` a GPU.
-BENCH := scenes grpo colors blind annotator
+BENCH := scenes grpo colors blind annotator build
 
 # The model inside of the package: some hours on two cores; every step goes on from where it was.
 TINY := runs/sif-tiny

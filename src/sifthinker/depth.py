@@ -11,6 +11,7 @@ own documentation.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -242,6 +243,12 @@ class StoredDepth:
         """(width, height) in pixels."""
         width, height = struct.unpack(">II", self.png[16:24])
         return width, height
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells the map from others."""
+        told = json.dumps(dict(self.meta), sort_keys=True).encode()
+        return hashlib.blake2b(told + self.png, digest_size=16).hexdigest()
 
     def open(self) -> DepthMap:
         """The map. Raises `InputError` for a damaged one."""

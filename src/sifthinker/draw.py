@@ -56,10 +56,9 @@ def depth_pixels(depth: DepthMap) -> NDArray[np.uint8]:
     """The pixels of `depth_picture`, shape (height, width, 3)."""
     relative = depth.relative()
     gray = relative.map_values(lambda depths: np.rint(depths * 255).astype(np.uint8))
-    rgb = np.empty((*gray.shape, 3), np.uint8)
-    for channel, invalid in enumerate(INVALID_COLOR):
-        rgb[..., channel] = gray if invalid == 0 or relative.valid.all() else np.where(relative.valid, gray, invalid)
-    return rgb
+    # Pixels without a value are 0, as red and green of their color are.
+    blue = gray if relative.valid.all() else np.where(relative.valid, gray, np.uint8(INVALID_COLOR[2]))
+    return np.stack([gray, gray, blue], axis=-1)
 
 
 def color_depth(depth: DepthMap) -> Image.Image:

@@ -1,8 +1,8 @@
 """PNG files of depth maps and their pictures, written fast.
 
 Pillow tries all five filters on every row and deflates at level 6. Depth maps are smooth: differences to the left
-neighbor alone, at level 2, take a fifth of the time for files of about the same size. Pictures of any other kind are
-Pillow's, and so is reading.
+neighbor alone, at level 2, take a fifth of the time for files of about the same size. Photos are Pillow's, and so is
+reading.
 """
 
 from __future__ import annotations

@@ -297,7 +297,7 @@ def _facts(row: Sample | Reject) -> list[Any]:
         str(photo) if isinstance(photo, (str, Path)) else _digest(row.photo_data()),
         row.question,
         row.answer,
-        [_digest(depth.png), dict(depth.meta)] if isinstance(depth, StoredDepth) else str(depth),
+        depth.digest if isinstance(depth, StoredDepth) else str(depth),
         row.choices,
         [list(box) for box in row.boxes],
         dict(row.meta),

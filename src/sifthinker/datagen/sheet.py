@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+import numpy as np
 from PIL import Image
 
 from ..draw import GREEN, Color, color_depth, contact_sheet, draw_boxes, text_picture
+from ..png import png_bytes
 from ..records import from_row, rows_at
 from ..sample import Sample
 from ..trace import Trace
@@ -35,9 +36,7 @@ def sheet(folder: Path, kept: int) -> bytes:
             sample, trace = from_row(row)
             tiles.append((tile(sample, trace), caption(sample, trace)))
         picture = contact_sheet(tiles, columns=2, tile=TILE, max_lines=5)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
+    return png_bytes(np.asarray(picture))
 
 
 def tile(sample: Sample, trace: Trace | None) -> Image.Image:
