@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 import numpy as np
+import yaml
 from PIL import Image
 
 from ..draw import GREEN, Color, color_depth, contact_sheet, draw_boxes, text_picture
