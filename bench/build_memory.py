@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sifthinker.records import read_manifest
+
 RESULTS = Path(__file__).parent / "results" / "build_memory.json"
 PLOT = Path(__file__).parents[1] / "docs" / "build_memory.png"
 ROWS_PER_SHARD, PHOTOS, SIZE = 256, 8, (64, 48)
@@ -82,7 +84,7 @@ def measure(kind: str, rows: int, workers: int) -> dict:
         source, out = make_source(folder, kind, rows), folder / "out"
         command = [sys.executable, "-m", "sifthinker", "build", source, "--out", str(out), "--workers", str(workers)]
         load, start = os.getloadavg()[0], time.monotonic()
-        process = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         samples, peak = [], 0.0
         while process.poll() is None:
             state = out / ".shards"
@@ -94,7 +96,7 @@ def measure(kind: str, rows: int, workers: int) -> dict:
                 samples.append(now)
             time.sleep(EVERY_S)
         seconds = time.monotonic() - start
-        manifest = json.loads(process.communicate()[0])
+        manifest = read_manifest(out)
     assert manifest["read"] == rows, manifest["read"]
     tenth = [mib for done, mib, _ in samples if rows / 10 <= done <= rows / 5]
     last = [mib for done, mib, _ in samples if done >= 0.9 * rows]

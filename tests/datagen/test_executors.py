@@ -192,6 +192,11 @@ def test_parts_that_are_none(tmp_path, part):
     assert not (tmp_path / "out").exists()
 
 
+def test_batch_files_have_no_parts(tmp_path):
+    with pytest.raises(InputError, match="batch files are written and read by one process; leave --part out"):
+        build(f"jsonl:{own_rows(tmp_path, 2)}", tmp_path / "out", annotator="batch:m", part="1/2")
+
+
 def test_parts_at_the_same_time(tmp_path):
     """Three processes begin an empty folder together; whichever ends last finishes it."""
     rows, out = own_rows(tmp_path, 16), tmp_path / "out"
@@ -208,6 +213,8 @@ def test_parts_at_the_same_time(tmp_path):
 def test_unknown_executor(tmp_path):
     with pytest.raises(InputError, match="unknown executor 'slurm'"):
         build(f"jsonl:{own_rows(tmp_path, 2)}", tmp_path / "out", executor="slurm")
+    with pytest.raises(InputError, match="workers 0: expected at least 1"):
+        build(f"jsonl:{own_rows(tmp_path, 2)}", tmp_path / "out", workers=0)
     assert not (tmp_path / "out").exists()
 
 

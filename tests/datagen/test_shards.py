@@ -5,8 +5,12 @@ import json
 import pytest
 
 from sifthinker.datagen import shards, work
-from sifthinker.datagen.build import build
+from sifthinker.datagen.build import build, write_dataset
+from sifthinker.datagen.outcome import Kept, Reject
+from sifthinker.datagen.shards import Folder, Run
 from sifthinker.records import read_manifest, read_rows
+from sifthinker.sample import Sample
+from sifthinker.trace import Area, Step, Trace
 
 from .photos import jsonl, own_rows
 from .test_build import check, content
@@ -132,6 +136,23 @@ def test_a_process_that_comes_when_another_finishes(run, stopped, monkeypatch):
     assert check(stopped)["kept"] == 14
 
 
+def test_shards_of_a_run_with_other_settings_are_not_taken_for_ours(run, stopped, tmp_path, monkeypatch):
+    """Two that begin at the same moment: the second has written its settings, and a shard, over those of the first."""
+    real = shards.Folder.make
+
+    def overwritten(folder, number, key, outcomes):
+        yield from real(folder, number, key, outcomes)
+        if number == 3:
+            record = stopped / ".shards/00003.json"
+            record.write_text(record.read_text().replace(key, "another"))
+
+    (stopped / ".shards/00003.json").unlink()
+    monkeypatch.setattr(shards.Folder, "make", overwritten)
+    assert run()["missing"] == [3]
+    monkeypatch.undo()
+    assert check_counts(run()) == (14, 14)
+
+
 def test_two_processes_finish_at_the_same_time(run, stopped, monkeypatch):
     real = shards.card
 
@@ -143,3 +164,29 @@ def test_two_processes_finish_at_the_same_time(run, stopped, monkeypatch):
     monkeypatch.setattr(shards, "card", twice)
     assert run() == read_manifest(stopped)
     assert check(stopped)["kept"] == 14
+
+
+def test_outcomes_that_come_one_after_the_other(tmp_path):
+    """As of scenes: they begin at the first shard that is missing."""
+    starts, step = [], Step(Area((), ()), "I count.")
+
+    def outcomes(start, stop=11):
+        starts.append(start)
+        for n in range(start, stop):
+            sample = Sample(f"s{n}", None, "How many?", str(n))
+            yield Reject(f"s{n}", "no_question") if n == 4 else Kept(sample, Trace((step,), str(n)))
+        if stop < 11:
+            raise KeyboardInterrupt
+
+    def write(name, outcomes, resume=True):
+        return write_dataset(outcomes, Folder(tmp_path / name, Run("made", "made", 0, {}, "me", 3)), 11, resume)
+
+    whole = write("whole", outcomes)
+    assert (whole["read"], whole["kept"]) == (11, 10)
+    with pytest.raises(KeyboardInterrupt):
+        write("out", lambda start: outcomes(start, 8))
+    assert write("out", outcomes) == whole
+    assert starts == [0, 0, 6]
+    assert write("out", outcomes) == whole
+    assert starts == [0, 0, 6], "a finished folder is left as it is"
+    assert content(tmp_path / "out") == content(tmp_path / "whole")

@@ -79,6 +79,8 @@ def build(
         raise InputError(f"limit {limit}: expected at least 1 row")
     mine, parts = _part(part or "1/1")
     given = open_input(source, images, depth, depth_encoding, annotator, limit, seed, columns, steps, depth_cache)
+    if part is not None and "batch:" in str(given.annotator):
+        raise InputError("part: batch files are written and read by one process; leave --part out")
     config = {**given.config, "annotator": given.annotator}
     if given.annotator != "template":
         config |= {"repairs": asking.repairs, "language": asking.language}
@@ -109,6 +111,8 @@ def build(
 
 def _work(open_work: OpenWork, workers: int, executor: str) -> Callable[[Iterator[Chunk]], Generator[Event]]:
     """What makes shards of chunks: this process alone, or with the help of workers."""
+    if workers < 1:
+        raise InputError(f"workers {workers}: expected at least 1")
     # Also where others do the work: mistakes are told, and models loaded down, before the folder is made.
     alone = open_work()
     execute = pick("executor", executor, EXECUTORS)

@@ -173,9 +173,11 @@ class Folder:
     def is_done(self, number: int, key: str) -> bool:
         """Whether the shard is there as its record says, and the record is of this key."""
         record = self._record(number)
-        if record is None or record.key != key:
-            return False
-        return _sha256(shard_path(self.out, number)) == record.sha256
+        return record is not None and record.key == key and record.sha256 == _sha256(shard_path(self.out, number))
+
+    def _is_ours(self, number: int, key: str) -> bool:
+        record = self._record(number)
+        return record is not None and record.key == key
 
     def _record(self, number: int) -> Record | None:
         try:
@@ -220,10 +222,10 @@ class Folder:
     def finish(self, keys: Sequence[str], done: Collection[int]) -> dict[str, Any]:
         """The manifest of the finished data set; or, where shards are missing, their numbers and what there is.
 
-        keys: of all shards. done: numbers of those that need no look any more.
+        keys: of all shards. done: numbers of those whose file need not be read again.
         """
         try:
-            missing = [n for n, key in enumerate(keys) if n not in done and not self.is_done(n, key)]
+            missing = [n for n, key in enumerate(keys) if not (self._is_ours if n in done else self.is_done)(n, key)]
             if not missing:
                 return self._end(len(keys))
             if not self.is_finished():
