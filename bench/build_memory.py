@@ -4,7 +4,8 @@ Lines of the project's own form and of Visual-CoT's, of which 2% are kept (they 
 the checks of samples, and the others to those of boxes, or as duplicates. The command runs in a process of its own, and
 its resident memory (that of its workers beside it) is read from /proc twice a second, with the number of finished rows.
 
-Results in bench/results/build_memory.json; --plot draws docs/build_memory.png from them instead.
+Results in bench/results/build_memory.json, beside those of runs with other settings; --plot draws docs/build_memory.png
+from them instead.
 """
 
 import argparse
@@ -25,6 +26,7 @@ RESULTS = Path(__file__).parent / "results" / "build_memory.json"
 PLOT = Path(__file__).parents[1] / "docs" / "build_memory.png"
 ROWS_PER_SHARD, PHOTOS, SIZE = 256, 8, (64, 48)
 EVERY_S = 0.5
+SETTINGS = ("kind", "rows", "workers")
 
 
 def line(kind: str, n: int) -> dict:
@@ -103,7 +105,8 @@ def measure(kind: str, rows: int, workers: int) -> dict:
     return {
         "kind": kind, "rows": rows, "workers": workers, "kept": manifest["kept"],
         "rejected": manifest["rejects_by_reason"], "peak_rss_mib": round(peak, 1),
-        "growth_mib": round(float(np.median(last) - np.median(tenth)), 1), "seconds": round(seconds, 1),
+        "growth_mib": round(float(np.median(last) - np.median(tenth)), 1) if last and tenth else None,
+        "seconds": round(seconds, 1),
         "rows_per_second": round(rows / seconds), "load_before": round(load, 2), "samples": samples,
     }  # fmt: skip
 
@@ -117,7 +120,7 @@ def plot(result: dict) -> None:
     figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
     for run in result["runs"]:
         rows, mib, _ = zip(*run["samples"], strict=True)
-        axes.plot(np.array(rows) / 1e6, mib, label=f"{run['kind']}, {run['workers']} workers")
+        axes.plot(np.array(rows) / 1e6, mib, label=f"{run['kind']}, --workers {run['workers']}")
     axes.set(xlabel="million rows", ylabel="MiB resident", ylim=(0, None))
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
@@ -135,18 +138,17 @@ def main() -> None:
     if options.plot:
         plot(json.loads(RESULTS.read_text()))
         return
-    result: dict = {"command": "python bench/build_memory.py " + " ".join(sys.argv[1:]), "cores": os.cpu_count()}
-    result["runs"] = [measure(kind, options.rows, n) for kind in options.kinds for n in options.workers]
-    result["peak_rss_mib"] = max(run["peak_rss_mib"] for run in result["runs"])
-    if options.rows == 1_000_000:
-        result["peak_rss_mib_1m_rows"] = result["peak_rss_mib"]
+    old = json.loads(RESULTS.read_text())["runs"] if RESULTS.exists() else []
+    command = "python bench/build_memory.py " + " ".join(sys.argv[1:])
+    new = [measure(kind, options.rows, n) | {"command": command} for kind in options.kinds for n in options.workers]
+    again = [tuple(run[key] for key in SETTINGS) for run in new]
+    runs = [run for run in old if tuple(run[key] for key in SETTINGS) not in again] + new
+    million = [run["peak_rss_mib"] for run in runs if run["rows"] == 1_000_000]
+    result = {"cores": os.cpu_count(), "peak_rss_mib_1m_rows": max(million, default=None), "runs": runs}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result) + "\n")
-    print(
-        json.dumps(result)
-        if options.json
-        else json.dumps(result | {"runs": [r | {"samples": len(r["samples"])} for r in result["runs"]]}, indent=1)
-    )
+    shown = result if options.json else result | {"runs": [run | {"samples": len(run["samples"])} for run in runs]}
+    print(json.dumps(shown, indent=None if options.json else 1))
 
 
 if __name__ == "__main__":
