@@ -103,6 +103,18 @@ def test_photos_that_stand_in_another_folder(tmp_path, known):
         inspect(known, [known])
 
 
+def test_photos_of_one_color_are_near_to_nothing_but_the_same_file_is_found(tmp_path):
+    def plain(name, color):
+        return Sample(name, Image.new("RGB", (64, 48), color), "What?", "red", None, (), (Box(0, 0, 0.5, 0.5),))
+
+    one = folder(tmp_path / "one", [plain("a", (200, 0, 0)), plain("b", (0, 0, 200))])
+    other = folder(tmp_path / "other", [plain("x", (0, 90, 0)), plain("y", (0, 0, 200))])
+    found = inspect(one, [other])
+    (shared,) = found["shared"]
+    assert found["near"] == []
+    assert (shared["same_photos"], shared["near_photos"], shared["pairs"]) == (1, 0, [])
+
+
 def test_the_page_draws_rows_of_the_seed(tmp_path, known):
     def drawn(seed):
         page = tmp_path / f"{seed}.html"

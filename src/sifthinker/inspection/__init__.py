@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from ..records import atomic_write, disk_errors
 from .page import page
-from .similar import near_pairs
-from .survey import Survey, survey
+from .similar import WORDS, Words, near_pairs
+from .survey import Photo, Survey, survey
 
-__all__ = ["Survey", "inspect", "near_pairs", "survey"]
+__all__ = ["Survey", "inspect", "near_pairs", "summary", "survey"]
 
 
 def inspect(
@@ -48,21 +50,28 @@ def inspect(
 
 
 def _pairs(one: Survey, other: Survey) -> list[dict[str, Any]]:
-    """Photos of two folders, or of one, that are near; the same file in both counts as a distance of 0."""
-    first, second = list(one.photos.values()), list(other.photos.values())
-    pairs = near_pairs(one.fingerprints(), None if one is other else other.fingerprints())
-    return [{"rows": [first[i].row, second[j].row], "distance": distance} for i, j, distance in pairs]
+    """Photos of two folders, or of one, that are near. `same`: they are the same file."""
+    first = [(digest, photo) for digest, photo in one.photos.items() if photo.fingerprint is not None]
+    second = [(digest, photo) for digest, photo in other.photos.items() if photo.fingerprint is not None]
+    found = near_pairs(_words(first), None if one is other else _words(second))
+    return [
+        {"rows": [first[i][1].row, second[j][1].row], "distance": bits, "same": first[i][0] == second[j][0]}
+        for i, j, bits in found
+    ]
+
+
+def _words(photos: Sequence[tuple[bytes, Photo]]) -> Words:
+    return np.array([photo.fingerprint for _, photo in photos], dtype=np.uint16).reshape(-1, WORDS)
 
 
 def _shared(one: Survey, other: Survey) -> dict[str, Any]:
     pairs = _pairs(one, other)
-    exact = len(one.photos.keys() & other.photos.keys())
     return {
         "folder": str(other.folder),
         "rows": other.rows,
         "photos": len(other.photos),
-        "same_photos": exact,
-        "near_photos": len(pairs) - exact,
+        "same_photos": len(one.photos.keys() & other.photos.keys()),
+        "near_photos": sum(not pair["same"] for pair in pairs),
         "same_questions": len(one.questions.keys() & other.questions.keys()),
         "pairs": pairs,
     }

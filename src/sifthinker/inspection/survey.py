@@ -10,13 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from ..geometry import Box
 from ..records import MANIFEST, Row, count_rows, read_manifest, read_rows
 from ..trace import Trace, parse_trace
-from .similar import WORDS, Words, fingerprint
+from .similar import Words, fingerprint
 
 BINS = 20
 """Bins of histograms over [0, 1]."""
@@ -111,17 +110,6 @@ class Survey:
             return None
         self.photos[photo] = Photo(row["id"])
         return photo
-
-    def fingerprints(self) -> Words:
-        """Of all photos, shape (photos, 16); a photo without one has random bits, which are near to nothing."""
-        rng = np.random.default_rng(0)
-        return np.array(
-            [
-                rng.integers(0, 1 << 16, WORDS).astype(np.uint16) if photo.fingerprint is None else photo.fingerprint
-                for photo in self.photos.values()
-            ],
-            dtype=np.uint16,
-        ).reshape(-1, WORDS)
 
     def to_json(self) -> dict[str, Any]:
         """What the survey says, in plain values."""
