@@ -15,7 +15,7 @@ LAYERS = {
     name: layer
     for layer, names in {
         0: "errors geometry lookup models png",
-        1: "trace depth sample",
+        1: "trace depth sample executors",
         2: "prompt normalize bfov floormap places answers mra graders grading hiou degrade records draw statistics "
         "curves provenance recipes",
         3: "rewards engines benchmarks scenes",

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from sifthinker.datagen.build import build
-from sifthinker.datagen.executors import AHEAD, EXECUTORS, in_order, in_processes
 from sifthinker.depth import DepthMap, write_depth
 from sifthinker.errors import InputError, SifError
+from sifthinker.executors import AHEAD, EXECUTORS, in_order, in_processes
 from sifthinker.records import read_manifest
 from tests.openai_server import serve
 
@@ -220,7 +220,7 @@ def test_unknown_executor(tmp_path):
 
 def test_an_interrupt_ends_all_processes_at_once(tmp_path):
     code = (
-        "import sys\nfrom sifthinker.datagen.executors import in_processes\n"
+        "import sys\nfrom sifthinker.executors import in_processes\n"
         "from tests.datagen.test_executors import Toy\n"
         "if __name__ == '__main__':\n    for x in in_processes(Toy('hang'), range(9), 2): print(x, flush=True)\n"
     )

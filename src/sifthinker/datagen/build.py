@@ -23,12 +23,12 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..executors import EXECUTORS, in_order
 from ..geometry import Size
 from ..lookup import pick
 from ..records import read_manifest
 from .annotators import Asking, TemplateAnnotator, open_annotator
 from .depths import as_stored
-from .executors import EXECUTORS, in_order
 from .mix import MIX, open_input
 from .outcome import Kept, Reject
 from .screen import gold_earns_all, screen

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
-from itertools import islice
 from typing import Any
 from zlib import crc32
 
@@ -24,6 +23,7 @@ from numpy.random import Generator
 from PIL import Image
 
 from ..errors import InputError, SifError, unknown_name
+from ..executors import in_order, in_processes
 from ..geometry import MIN_PIXELS, Size
 from ..lookup import lookup
 from ..sample import Sample
@@ -204,24 +204,8 @@ def _serial(config: SceneConfig, seed: int, indices: range) -> Iterator[tuple[Sa
 
 
 def _parallel(config: SceneConfig, seed: int, indices: range, workers: int) -> Iterator[tuple[Sample, Trace]]:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
     chunks = (indices[i : i + CHUNK] for i in range(0, len(indices), CHUNK))
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        try:
-            # So many chunks are under way at once; more are handed out as the caller takes results.
-            waiting = deque(pool.submit(_chunk, config, seed, chunk) for chunk in islice(chunks, 3 * workers))
-            while waiting:
-                done = waiting.popleft().result()
-                waiting.extend(pool.submit(_chunk, config, seed, chunk) for chunk in islice(chunks, 1))
-                yield from done
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _chunk(config: SceneConfig, seed: int, indices: range) -> list[tuple[Sample, Trace]]:
-    return list(_serial(config, seed, indices))
+    return in_order(in_processes, partial(partial, _serial, config, seed), chunks, workers)
 
 
 @dataclass(frozen=True, slots=True)

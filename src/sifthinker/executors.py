@@ -18,7 +18,7 @@ from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar, cast
 
-from ..errors import InputError, SifError
+from .errors import InputError, SifError
 
 T = TypeVar("T")
 R = TypeVar("R")
