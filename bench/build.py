@@ -163,7 +163,7 @@ def released(folder: Path, rows: list[dict], sampled: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=256)
-    parser.add_argument("--rows", type=int, default=1536)
+    parser.add_argument("--rows", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--baseline-rows", type=int, default=2000)
     parser.add_argument("--turns", type=int, default=10, help="latencies of the annotator's run; 0 leaves it out")

@@ -26,6 +26,13 @@ def test_pictures_come_back(pixels):
     assert (np.asarray(image) == pixels).all()
 
 
+@given(SHAPES.flatmap(lambda shape: npst.arrays(np.uint8, shape)), npst.arrays(np.uint8, (256, 3)))
+def test_colors_of_a_palette_come_back(pixels, palette):
+    image = Image.open(io.BytesIO(png_bytes(pixels, palette)))
+    assert image.mode == "P"
+    assert (np.asarray(image.convert("RGB")) == palette[pixels]).all()
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_smooth_pixels_take_little_room(kind):
     ramp = np.tile(np.arange(640), (480, 1)).astype(kind)

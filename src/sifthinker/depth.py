@@ -129,9 +129,20 @@ class DepthMap:
         return table.take(self._levels.numbers)
 
     @cached_property
-    def _integral(self) -> tuple[NDArray[np.float64], NDArray[np.int32] | None]:
-        """Summed-area tables of values and of validity (None where all pixels are), shape (height + 1, width + 1)."""
-        return _summed(self.values, np.float64), None if self.valid.all() else _summed(self.valid, np.int32)
+    def _integral(self) -> tuple[NDArray[np.int64], NDArray[np.int32] | None, float]:
+        """Summed-area tables of values and of validity (None where all pixels are), shape (height + 1, width + 1).
+
+        Values are whole numbers of the last item, at most 2^30 of it, so finer than float32 is at the largest of them:
+        then sums are exact, and made in a third of the time.
+        """
+        largest = float(abs(self.values).max(initial=0)) if self.metric else 1.0
+        unit = float(np.spacing(np.float32(largest))) / 2**6
+
+        def numbers(depths: NDArray[np.float32]) -> NDArray[np.int32]:
+            return np.rint(depths.clip(-largest, largest).astype(np.float64) / unit).astype(np.int32)
+
+        sums = _summed(self.map_values(numbers), np.int64)
+        return sums, None if self.valid.all() else _summed(self.valid, np.int32), unit
 
     @cached_property
     def stored(self) -> StoredDepth:
@@ -144,13 +155,13 @@ class DepthMap:
     def box_mean(self, box: Box) -> float | None:
         """Mean over the valid pixels that `box` touches, in O(1); None when there is none."""
         left, top, right, bottom = box.pixel_bounds(self.size)
-        sums, counts = self._integral
+        sums, counts, unit = self._integral
         count = (right - left) * (bottom - top)
         if counts is not None:
             count = int(counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left])
         if count == 0:
             return None
-        total = float(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left])
+        total = unit * int(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left])
         low, high = (0.0, 1.0) if not self.metric else (float(self.values.min()), float(self.values.max()))
         return min(max(total / count, low), high)
 

@@ -46,19 +46,19 @@ _NEAR_TO_FAR = np.array(
     [(252, 253, 191), (254, 176, 120), (241, 96, 93), (182, 54, 121), (114, 31, 129), (44, 17, 95), (8, 6, 30)], float
 )
 
+SHADES: NDArray[np.uint8] = np.rint(np.linspace(0, 255, 255)).astype(np.uint8)[:, None].repeat(3, axis=1)
+SHADES = np.vstack([np.array(INVALID_COLOR, np.uint8), SHADES])
+"""The colors of `depth_picture`, shape (256, 3): that of no value, then gray from the nearest to the farthest."""
+
 
 def depth_picture(depth: DepthMap) -> Image.Image:
     """The depth map as RGB: gray levels proportional to relative depth (darker is nearer), no value: dark blue."""
-    return Image.fromarray(depth_pixels(depth))
+    return Image.fromarray(SHADES[depth_shades(depth)])
 
 
-def depth_pixels(depth: DepthMap) -> NDArray[np.uint8]:
-    """The pixels of `depth_picture`, shape (height, width, 3)."""
-    relative = depth.relative()
-    gray = relative.map_values(lambda depths: np.rint(depths * 255).astype(np.uint8))
-    # Pixels without a value are 0, as red and green of their color are.
-    blue = gray if relative.valid.all() else np.where(relative.valid, gray, np.uint8(INVALID_COLOR[2]))
-    return np.stack([gray, gray, blue], axis=-1)
+def depth_shades(depth: DepthMap) -> NDArray[np.uint8]:
+    """The pixels of `depth_picture` as numbers of `SHADES`, shape (height, width)."""
+    return depth.relative().map_values(lambda depths: 1 + np.rint(depths * (len(SHADES) - 2)).astype(np.uint8))
 
 
 def color_depth(depth: DepthMap) -> Image.Image:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from PIL import Image
 
 from .depth import StoredDepth, decode_depth
-from .draw import depth_pixels
+from .draw import SHADES, depth_shades
 from .errors import InputError
 from .geometry import Box, Size
 from .png import png_bytes
@@ -57,7 +57,7 @@ _FEATURES: dict[str, Any] = {
         "_type": "List",
     },
     "completion": {"feature": {"role": _STRING, "content": _STRING}, "_type": "List"},
-    "images": {"feature": {"_type": "Image"}, "_type": "List"},
+    "images": {"feature": {"mode": "RGB", "_type": "Image"}, "_type": "List"},
     "depth": {"png": _BINARY, "meta": _STRING},
     "annotator": _STRING,
     "meta": _STRING,
@@ -82,7 +82,7 @@ def disk_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
-def atomic_write(path: str | Path, content: bytes | str, through: Path | None = None) -> None:
+def atomic_write(path: str | Path, content: bytes | memoryview | str, through: Path | None = None) -> None:
     """Write a file so that a crash leaves either the old or the new content. Raises `InputError` on a full disk.
 
     through: a folder on the same disk in which the file is written before it gets its name, and in which a kill may
@@ -238,15 +238,24 @@ def photo_bytes(image: Image.Image | bytes | str | Path) -> tuple[bytes, Size]:
         photo = open_photo(image)
         return _png(photo), photo.size
     try:
-        return _photo_of_file(image if isinstance(image, bytes) else Path(image).read_bytes())
+        if isinstance(image, bytes):
+            return _photo_of_file(image)
+        status = os.stat(image)
+        return _photo_at(image, status.st_mtime_ns, status.st_size)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, InputError):
         photo = open_photo(image)  # says which file it is that cannot be read
         return _png(photo), photo.size
 
 
+# Rows about one photo follow each other.
+@lru_cache(maxsize=8)
+def _photo_at(path: str | Path, *_changed: int) -> tuple[bytes, Size]:
+    """`photo_bytes` of the file at `path`; other times or sizes are another file."""
+    return _photo_of_file(Path(path).read_bytes())
+
+
 @lru_cache(maxsize=8)
 def _photo_of_file(content: bytes) -> tuple[bytes, Size]:
-    """`photo_bytes` of a file; rows about one photo follow each other."""
     with Image.open(io.BytesIO(content)) as file:
         if file.format in ("JPEG", "PNG") and file.mode == "RGB" and file.getexif().get(ORIENTATION, 1) == 1:
             size = file.size
@@ -261,7 +270,7 @@ def _photo_of_file(content: bytes) -> tuple[bytes, Size]:
 @lru_cache(maxsize=8)
 def _depth_png(depth: StoredDepth) -> bytes:
     """The picture of a depth map; rows about one photo follow each other."""
-    return png_bytes(depth_pixels(depth.open()))
+    return png_bytes(depth_shades(depth.open()), SHADES)
 
 
 def _png(image: Image.Image) -> bytes:
@@ -331,16 +340,17 @@ class ShardWriter:
             self.flush()
 
 
-def shard_bytes(rows: Sequence[Row]) -> bytes:
+def shard_bytes(rows: Sequence[Row]) -> memoryview:
     """The file of a shard."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    buffer = io.BytesIO()
+    # Its memory is used again for the next shard, and nothing is copied out of it.
+    stream = pa.BufferOutputStream()
     table = pa.Table.from_pylist(rows, schema=arrow_schema())  # pyright: ignore[reportArgumentType] - any mappings
     # Small row groups: readers hold few pictures at a time.
-    pq.write_table(table, buffer, compression="zstd", row_group_size=64)
-    return buffer.getvalue()
+    pq.write_table(table, stream, compression="zstd", row_group_size=64)
+    return memoryview(stream.getvalue())
 
 
 def shard_path(folder: str | Path, number: int) -> Path:

@@ -214,7 +214,7 @@ class Folder:
         self._write(self._record_path(number), json.dumps({name: getattr(record, name) for name in Record.__slots__}))
         yield number
 
-    def _write(self, path: Path, content: bytes | str) -> None:
+    def _write(self, path: Path, content: bytes | memoryview | str) -> None:
         atomic_write(path, content, through=self.state)
 
     # --- the end ---------------------------------------------------------------------------------------------------
