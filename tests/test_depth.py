@@ -187,13 +187,13 @@ def test_a_stored_map_is_what_its_file_holds(depth, box):
 
 
 def test_only_the_last_maps_are_kept_open(monkeypatch):
-    monkeypatch.setattr("sifthinker.depth.KEPT_PIXELS", 3 * 16)
+    monkeypatch.setattr("sifthinker.depth.stored.KEPT_PIXELS", 3 * 16)
     stored = [DepthMap(np.full((4, 4), i / 9)).stored for i in range(9)]
     last = stored[-1].open()
     assert stored[-1].open() is last
     first = stored[0].open()
     assert stored[0].open() is first
-    assert len(sifthinker.depth._opened) <= 3
+    assert len(sifthinker.depth.stored._opened) <= 3
     large = DepthMap(np.zeros((99, 99))).stored.open()
     assert large.stored.open() is large, "at least one is kept"
 

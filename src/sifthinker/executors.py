@@ -3,6 +3,9 @@
 An executor takes tasks one after the other, gives each to a worker that is free, and hands on what the workers yield,
 in no particular order. Few tasks are in memory at a time. What a worker needs (a depth model) it loads once, itself.
 If the reader stops, by Ctrl-C or an error, the workers end at once.
+
+`concurrent.futures` would do for less: its workers outlive a parent that is killed, and nothing is handed on before a
+task is done, so that a task of many rows would wait in memory.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ made is `datagen`'s business.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -101,6 +102,11 @@ def atomic_write(path: str | Path, content: bytes | memoryview | str, through: P
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def digest(content: bytes) -> bytes:
+    """16 bytes that tell contents apart."""
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

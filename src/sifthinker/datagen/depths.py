@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import deque
@@ -18,7 +17,7 @@ from PIL import Image
 from ..depth import ENCODINGS, DepthEstimator, DepthMap, StoredDepth, read_depth, read_stored
 from ..errors import InputError
 from ..lookup import pick
-from ..records import atomic_write, disk_errors
+from ..records import atomic_write, digest, disk_errors
 from ..sample import Sample
 from .files import DEPTH_SUFFIXES, FileIndex, RowError, photo_size
 
@@ -174,7 +173,7 @@ class _Estimated:
         self._last.clear()
 
     def _key(self, sample: Sample) -> str:
-        return _digest(sample.photo_data())
+        return digest(sample.photo_data()).hex()
 
     def _known(self, key: str) -> StoredDepth | InputError | None:
         if key not in self._last and self.cache is not None and (stored := self.cache.get(key)) is not None:
@@ -212,7 +211,7 @@ class DepthCache:
         try:
             png, told = path.read_bytes(), json.loads(Path(f"{path}.json").read_bytes())
             stored = StoredDepth(png, {name: told[name] for name in told if name != "digest"})
-            return stored if told["digest"] == _digest(png) else None
+            return stored if told["digest"] == digest(png).hex() else None
         except (OSError, ValueError, LookupError, TypeError):
             return None
 
@@ -222,14 +221,10 @@ class DepthCache:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, stored.png)
-        atomic_write(f"{path}.json", json.dumps({**stored.meta, "digest": _digest(stored.png)}))
+        atomic_write(f"{path}.json", json.dumps({**stored.meta, "digest": digest(stored.png).hex()}))
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.png"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def as_stored(sample: Sample) -> Sample:

@@ -29,6 +29,7 @@ import numpy as np
 
 from ..errors import InputError, unknown_name
 from ..recipes import read_yaml, recipe_names
+from ..records import digest
 from ..sample import Sample
 from .depths import AddDepth, depth_adder
 from .expand import check_steps
@@ -321,7 +322,7 @@ class _Repeated:
         self.dedupe = dedupe
         self._asked = Keys()
         # Rows about one photo usually follow each other.
-        self._of_file = lru_cache(maxsize=256)(lambda path: _digest(Path(path).read_bytes()))
+        self._of_file = lru_cache(maxsize=256)(lambda path: digest(Path(path).read_bytes()))
 
     def reject(self, sample: Sample) -> Reject | None:
         """`duplicate_question` where it was asked about the same photo; else None, and it counts as asked."""
@@ -334,14 +335,10 @@ class _Repeated:
 
     def _photo(self, sample: Sample) -> bytes:
         if not isinstance(sample.image, (str, Path)):
-            return _digest(sample.photo_data())
+            return digest(sample.photo_data())
         if self.dedupe == "name":
             return plain_name(Path(sample.image).name).encode()
         return self._of_file(str(sample.image))
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _adders(recipe: Recipe, cache: Path | None) -> AddDepth:

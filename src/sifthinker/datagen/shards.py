@@ -32,6 +32,7 @@ from ..records import (
     SCHEMA,
     JsonlWriter,
     atomic_write,
+    digest,
     disk_errors,
     read_manifest,
     shard_bytes,
@@ -165,10 +166,10 @@ class Folder:
 
         Photos and depth files count by their names where they are files.
         """
-        digest = hashlib.blake2b(json.dumps([self.run.identity(), number]).encode(), digest_size=16)
+        key = hashlib.blake2b(json.dumps([self.run.identity(), number]).encode(), digest_size=16)
         for row in rows:
-            digest.update(json.dumps(_facts(row)).encode())
-        return digest.hexdigest()
+            key.update(json.dumps(_facts(row)).encode())
+        return key.hexdigest()
 
     def is_done(self, number: int, key: str) -> bool:
         """Whether the shard is there as its record says, and the record is of this key."""
@@ -296,7 +297,7 @@ def _facts(row: Sample | Reject) -> list[Any]:
     photo, depth = row.image, row.depth.stored if isinstance(row.depth, DepthMap) else row.depth
     return [
         row.id,
-        str(photo) if isinstance(photo, (str, Path)) else _digest(row.photo_data()),
+        str(photo) if isinstance(photo, (str, Path)) else digest(row.photo_data()).hex(),
         row.question,
         row.answer,
         depth.digest if isinstance(depth, StoredDepth) else str(depth),
@@ -304,10 +305,6 @@ def _facts(row: Sample | Reject) -> list[Any]:
         [list(box) for box in row.boxes],
         dict(row.meta),
     ]
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _sha256(path: Path) -> str | None:

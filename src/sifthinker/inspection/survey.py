@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..geometry import Box
-from ..records import MANIFEST, Row, count_rows, read_manifest, read_rows
+from ..records import MANIFEST, Row, count_rows, digest, read_manifest, read_rows
 from ..trace import Trace, parse_trace
 from .similar import Words, fingerprint
 
@@ -92,13 +91,13 @@ class Survey:
                 self.depths[_bin(depth, BINS)] += 1
 
     def _twice(self, row: Row) -> bytes | None:
-        identity = _digest(row["id"].encode())
+        identity = digest(row["id"].encode())
         if identity in self.ids:
             self.repeated_ids.append(row["id"])
         self.ids.add(identity)
-        photo = _digest(row["images"][0]["bytes"]) if row["images"] else b""
+        photo = digest(row["images"][0]["bytes"]) if row["images"] else b""
         asked = "\0".join([" ".join(row["question"].casefold().split()), *row["choices"]])
-        key, answer = _digest(photo + asked.encode()), _digest(row["answer"].casefold().encode())
+        key, answer = digest(photo + asked.encode()), digest(row["answer"].casefold().encode())
         if key in self.questions:
             self.repeated_questions += 1
             first, before = self.questions[key]
@@ -149,9 +148,9 @@ def survey(folder: str | Path) -> Survey:
         tqdm(desc=f"inspect {found.folder.name}", unit="row", total=count_rows(folder)) as bar,
     ):
         while some := list(islice(rows, AT_ONCE)):
-            new = {digest: row["images"][0]["bytes"] for row in some if (digest := found.add(row)) is not None}
-            for digest, words in zip(new, pool.map(fingerprint, new.values()), strict=True):
-                found.photos[digest].fingerprint = words
+            new = {photo: row["images"][0]["bytes"] for row in some if (photo := found.add(row)) is not None}
+            for photo, words in zip(new, pool.map(fingerprint, new.values()), strict=True):
+                found.photos[photo].fingerprint = words
             bar.update(len(some))
     return found
 
@@ -184,7 +183,3 @@ def _balance(answers: Counter[str]) -> dict[str, Any]:
 
 def _bin(value: float, bins: int) -> int:
     return min(int(value * bins), bins - 1)
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()

@@ -8,7 +8,6 @@ asked before is not asked again. The server is `engines.server`'s business, batc
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from ...engines.engine import Reply, Request, family_from_name
 from ...engines.server import Ask, ServerEngine, about_tokens, data_url, wire
 from ...errors import EndpointError, InputError, SifError
 from ...prompt import DEFAULT_MAX_PIXELS, Message, budget_size
+from ...records import digest
 from ...trace import format_area
 from ..expand import Stage
 from ..outcome import Reject
@@ -278,7 +278,7 @@ def _filled(chat: Sequence[Message], pictures: Sequence[str]) -> list[Message]:
 
 def _shown(job: Job, grid: int, draw: bool) -> tuple[str, list[str]]:
     """The digest of the photo and, where no reply can be there yet, the pictures."""
-    photo = hashlib.blake2b(job.sample.photo_data(), digest_size=16).hexdigest()
+    photo = digest(job.sample.photo_data()).hex()
     return photo, _pictures(job, grid) if draw else []
 
 
@@ -286,4 +286,4 @@ def _key(model: str, grid: int, job: Job, photo: str, chat: Sequence[Message], s
     """Names a request by all that goes into it, the pictures by what they are drawn from."""
     areas = [format_area(stage.area) for stage in job.stages]
     settings = [model, grid, DEFAULT_MAX_PIXELS, JPEG_QUALITY, MAX_TOKENS, TEMPERATURE, seed]
-    return hashlib.blake2b(json.dumps([settings, photo, areas, chat]).encode(), digest_size=16).hexdigest()
+    return digest(json.dumps([settings, photo, areas, chat]).encode()).hex()
