@@ -116,11 +116,13 @@ def make_rows(folder: Path, count: int, size: tuple[int, int]) -> Path:
     return path
 
 
-def measure(count: int, size: tuple[int, int], latency_s: float, slots: int, rate: float, asking: Asking) -> dict:
+def measure(
+    count: int, size: tuple[int, int], latency_s: float, slots: int, rate: float, asking: Asking, workers: int
+) -> dict:
     with tempfile.TemporaryDirectory() as folder, server(latency_s, slots, rate) as (url, end):
         rows, out = make_rows(Path(folder), count, size), Path(folder) / "out"
         load, cpu, start = os.getloadavg()[0], time.process_time(), time.monotonic()
-        manifest = build(f"jsonl:{rows}", out, annotator=f"m@{url}", asking=asking)
+        manifest = build(f"jsonl:{rows}", out, annotator=f"m@{url}", asking=asking, workers=workers)
         seconds, cpu = time.monotonic() - start, time.process_time() - cpu
         figures = end()
         ids = [row["id"] for row in read_rows(out)] if manifest["kept"] else []
@@ -128,6 +130,7 @@ def measure(count: int, size: tuple[int, int], latency_s: float, slots: int, rat
         return figures | {
             "slots": slots,
             "latency_s": latency_s,
+            "workers": workers,
             "rows": count,
             "photo": list(size),
             "kept": manifest["kept"],
@@ -146,18 +149,19 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=2.0)
     parser.add_argument("--slots", type=int, nargs="+", default=[256, 64], help="of the server, one run for each")
     parser.add_argument("--size", default="320x240", help="of the photos")
+    parser.add_argument("--workers", type=int, default=2, help="of the runs that measure utilization")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     result: dict = {"command": "python bench/annotator.py " + " ".join(sys.argv[1:]), "cores": os.cpu_count()}
     result["busy"] = [
-        measure(n * options.turns, (width, height), options.latency, n, 0.0, Asking(concurrency=n))
+        measure(n * options.turns, (width, height), options.latency, n, 0.0, Asking(concurrency=n), options.workers)
         for n in options.slots
     ]
     result["annotator_utilization"] = round(result["busy"][0]["utilization"], 4)
     if options.faulty:
         asking = Asking(concurrency=64, timeout_s=TIMEOUT_S, pause_s=0.2)
-        result["faults"] = measure(options.faulty, (96, 72), 0.2, 256, 0.1, asking)
+        result["faults"] = measure(options.faulty, (96, 72), 0.2, 256, 0.1, asking, 1)
     result["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")

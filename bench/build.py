@@ -198,7 +198,7 @@ def main() -> None:
         "runs": runs,
     }
     if options.turns:
-        busy = measure(256 * options.turns, (320, 240), 2.0, 256, 0.0, Asking(concurrency=256))
+        busy = measure(256 * options.turns, (320, 240), 2.0, 256, 0.0, Asking(concurrency=256), workers=2)
         result |= {"annotator_utilization": busy["utilization"], "annotator": busy}
     memory = Path(__file__).with_name("build_memory.py")
     if memory.exists():

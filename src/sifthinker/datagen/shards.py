@@ -257,7 +257,7 @@ class Folder:
             "versions": _versions(),
             "shards": [{"file": name, "sha256": sha256} for name, sha256 in files.items()],
         }
-        self._write(self.out / "contact_sheet.png", sheet(self.out, manifest["kept"]))
+        self._write(self.out / "contact_sheet.png", sheet(self.out, manifest["kept"], self.run.seed))
         self._write(self.out / "README.md", card(manifest))
         self._write(self.out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         shutil.rmtree(self.state, ignore_errors=True)

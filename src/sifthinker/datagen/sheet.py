@@ -24,13 +24,12 @@ CHAIN: Color = (255, 176, 0)
 """Areas on the way to the evidence; gold boxes are green."""
 
 
-def sheet(folder: Path, kept: int) -> bytes:
-    """A PNG of rows spread evenly over the set: chain and gold boxes on the photo, gold boxes on the depth map."""
+def sheet(folder: Path, kept: int, seed: int) -> bytes:
+    """A PNG of rows chosen by `seed`: chain and gold boxes on the photo, gold boxes on the depth map."""
     if not kept:
         picture = contact_sheet([(Image.new("RGB", TILE, (240, 240, 240)), "No row was kept; see rejects.jsonl.")])
     else:
-        count = min(TILES, kept)
-        numbers = [i * kept // count for i in range(count)]
+        numbers = sorted(np.random.default_rng(seed).choice(kept, min(TILES, kept), replace=False).tolist())
         tiles = []
         for row in rows_at(folder, numbers):
             sample, trace = from_row(row)

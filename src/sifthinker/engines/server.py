@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 Ask = Callable[[Request], Awaitable[Reply]]
 
-CONNECTIONS = 32
+CONNECTIONS = 8
 """Of one client at most."""
 KEY_VARIABLES = ("SIFTHINKER_API_KEY", "OPENAI_API_KEY")
 

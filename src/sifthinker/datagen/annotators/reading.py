@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
 
@@ -114,7 +115,8 @@ _NUMBERS = dict(
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     )
 )
-_ANSWER_IS = r"\banswer\s*(?:is|:|must be|will be|would be)\s*[\"'“(]*(?:an?\s|the\s)?"
+_ANSWER_IS = re.compile(r"\banswer\s*(?:is|:|must be|will be|would be)\s*([\"'“(]*(?:an?\s|the\s)?)")
+_BEFORE, _AFTER, _WORD_GOES_ON = re.compile(r"(?<![\w.])"), re.compile(r"(?!\w|\.\d)"), re.compile(r"\w")
 _ARTICLE = re.compile(r"^(?:an?|the)\s+")
 
 
@@ -125,9 +127,12 @@ def gives_away(text: str, stage: Stage, sample: Sample) -> bool:
     that do not help): the answer's words at all, unless the question has them, too.
     """
     said, names = text.casefold(), _answer_names(sample)
-    for name in names:
-        if re.search(rf"{_ANSWER_IS}{re.escape(name)}(?!\w)", said):
-            return True
+    if any(
+        _begins(said, name, range(found.start(1), found.end() + 1))
+        for found in _ANSWER_IS.finditer(said)
+        for name in names
+    ):
+        return True
     if stage.role not in ("whole", "distractor"):
         return False
     others = [_plain(choice) for n, choice in enumerate(sample.choices) if chr(65 + n) != sample.answer.strip(" .()")]
@@ -155,8 +160,21 @@ def _too_common(name: str) -> bool:
     return name in ("", "yes", "no", "one", "a", "i")
 
 
+# Names are found as they are: a regular expression for each would have to be compiled first, which takes far longer.
+
+
+def _begins(text: str, name: str, places: Iterable[int]) -> bool:
+    """Whether the words of `name`, whole, begin at one of these places."""
+    return any(text.startswith(name, at) and not _WORD_GOES_ON.match(text, at + len(name)) for at in places)
+
+
 def _has(text: str, name: str) -> bool:
-    return bool(name) and re.search(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\d)", text) is not None
+    at = text.find(name) if name else -1
+    while at >= 0:
+        if _BEFORE.match(text, at) and _AFTER.match(text, at + len(name)):
+            return True
+        at = text.find(name, at + 1)
+    return False
 
 
 # --- language ------------------------------------------------------------------------------------------------------
