@@ -109,6 +109,15 @@ def digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
+def file_sha256(path: str | Path) -> str | None:
+    """None where there is no such file."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number (from 1) and object of every non-empty line.
 
@@ -437,3 +446,10 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     if manifest.get("schema", 0) > SCHEMA:
         raise InputError(f"{path}: schema {manifest['schema']} is newer than {SCHEMA}; update sifthinker")
     return manifest
+
+
+def altered_shards(folder: str | Path) -> list[str]:
+    """Shards of a finished data set that are not there, or not as they were when its manifest was written."""
+    folder = Path(folder)
+    told = read_manifest(folder)["shards"]
+    return [shard["file"] for shard in told if file_sha256(folder / shard["file"]) != shard["sha256"]]

@@ -1,13 +1,17 @@
 """The folder of a run: shards with records, of which any part may be missing, damaged, or of other rows."""
 
 import json
+from itertools import islice
 
 import pytest
 
 from sifthinker.datagen import shards, work
+from sifthinker.datagen.annotators import TemplateAnnotator
 from sifthinker.datagen.build import build, write_dataset
 from sifthinker.datagen.outcome import Kept, Reject
 from sifthinker.datagen.shards import Folder, Run
+from sifthinker.datagen.sheet import sheet
+from sifthinker.errors import InputError, SifError
 from sifthinker.records import read_manifest, read_rows
 from sifthinker.sample import Sample
 from sifthinker.trace import Area, Step, Trace
@@ -104,9 +108,7 @@ def test_shards_of_which_nothing_was_kept(run, tmp_path):
     assert [shard["file"] for shard in manifest["shards"]] == [f"data-0000{n}.parquet" for n in (0, 3, 4, 5, 6)]
     assert check(tmp_path / "out")["kept"] == len(list(read_rows(tmp_path / "out"))) == 14
     datasets = pytest.importorskip("datasets")
-    loaded = datasets.load_dataset(
-        "parquet", data_files=str(tmp_path / "out/*.parquet"), split="train", cache_dir=str(tmp_path / "cache")
-    )
+    loaded = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded["id"][:] == [f"row{n}" for n in range(14)]
 
 
@@ -190,3 +192,29 @@ def test_outcomes_that_come_one_after_the_other(tmp_path):
     assert write("out", outcomes) == whole
     assert starts == [0, 0, 6], "a finished folder is left as it is"
     assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-9])])
+def test_a_finished_data_set_whose_files_were_changed_is_not_called_finished(run, tmp_path, change):
+    run()
+    assert run()["kept"] == 14
+    change(tmp_path / "out/data-00002.parquet")
+    with pytest.raises(InputError, match=r"data-00002\.parquet missing, or changed since the data set was finished"):
+        run()
+
+
+def test_an_annotator_that_loses_a_row_is_found_out(run, tmp_path, monkeypatch):
+    whole = TemplateAnnotator.annotate
+    monkeypatch.setattr(TemplateAnnotator, "annotate", lambda self, items: islice(whole(self, items), 13))
+    with pytest.raises(SifError, match="gave back 1 of the 2 rows of a shard"):
+        run()
+    monkeypatch.undo()
+    assert run()["kept"] == 14
+
+
+def test_the_contact_sheet_shows_rows_of_the_seed(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("sifthinker.datagen.sheet.TILES", 4)
+    run()
+    sheets = [sheet(tmp_path / "out", 14, seed) for seed in (1, 1, 2)]
+    assert sheets[0] == sheets[1] != sheets[2]
+    assert sheets[0] == (tmp_path / "out/contact_sheet.png").read_bytes()

@@ -166,6 +166,10 @@ def test_a_build_of_real_photos(tmp_path, shared_data, capsys):
     assert found["read"] > found["rows"]
     assert sum(found["box_side"]) == sum(len(one.boxes) for one, _ in rows)
     assert sum(found["rejects_by_reason"].values()) == found["read"] - found["rows"]
+    assert found["altered"] == []
+    manifest = tmp_path / "d/manifest.json"
+    manifest.write_text(manifest.read_text().replace(json.loads(manifest.read_text())["shards"][0]["sha256"], "0" * 64))
+    assert inspect(tmp_path / "d")["altered"] == ["data-00000.parquet"]
     assert run(["inspect", str(tmp_path / "nothing")]) == 2
 
 

@@ -31,9 +31,11 @@ from ..records import (
     MANIFEST,
     SCHEMA,
     JsonlWriter,
+    altered_shards,
     atomic_write,
     digest,
     disk_errors,
+    file_sha256,
     read_manifest,
     shard_bytes,
     shard_path,
@@ -104,8 +106,8 @@ class Folder:
     def begin(self, resume: bool) -> bool:
         """Make the folder, or find it; False if its data set is finished.
 
-        Raises `InputError` for folders with something else in them or with a data set of another run, and for one
-        that is begun or finished unless `resume` is set.
+        Raises `InputError` for folders with something else in them or with a data set of another run, for one that is
+        begun or finished unless `resume` is set, and for one whose shards were changed after it was finished.
         """
         if self.run.seed < 0:
             raise InputError(f"seed {self.run.seed}: expected 0 or more")
@@ -119,6 +121,11 @@ class Folder:
                 f"{self.out}: not empty; choose another --out, or go on with an interrupted build with --resume"
             )
         if self.is_finished():
+            if altered := altered_shards(self.out):
+                raise InputError(
+                    f"{self.out}: {', '.join(altered)} missing, or changed since the data set was finished; put back "
+                    "what was there, or choose another --out"
+                )
             return False
         before = self._begun()
         if before is None and there - {STATE}:
@@ -174,7 +181,7 @@ class Folder:
     def is_done(self, number: int, key: str) -> bool:
         """Whether the shard is there as its record says, and the record is of this key."""
         record = self._record(number)
-        return record is not None and record.key == key and record.sha256 == _sha256(shard_path(self.out, number))
+        return record is not None and record.key == key and record.sha256 == file_sha256(shard_path(self.out, number))
 
     def _is_ours(self, number: int, key: str) -> bool:
         record = self._record(number)
@@ -305,15 +312,6 @@ def _facts(row: Sample | Reject) -> list[Any]:
         [list(box) for box in row.boxes],
         dict(row.meta),
     ]
-
-
-def _sha256(path: Path) -> str | None:
-    """None where there is no such file."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return None
 
 
 def _versions() -> dict[str, str]:

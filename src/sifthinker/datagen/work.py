@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, islice
 
-from ..errors import InputError
+from ..errors import InputError, SifError
 from ..records import photo_bytes
 from ..sample import Sample
 from .annotators import Annotator, Item, Job, Words
@@ -104,7 +104,16 @@ def work(
     outcomes = (finish(item, words) for item, words in annotator.annotate(prepared(pieces())))
     for first in outcomes:
         number, key, size = begun.popleft()
-        yield from folder.make(number, key, chain([first], islice(outcomes, size - 1)))
+        yield from folder.make(number, key, _all_of(chain([first], outcomes), size))
+
+
+def _all_of(outcomes: Iterable[Kept | Reject], size: int) -> Iterator[Kept | Reject]:
+    """The next `size` outcomes. Raises `SifError` where there are fewer: rows would go to the shard of others."""
+    number = 0
+    for number, outcome in enumerate(islice(outcomes, size), 1):
+        yield outcome
+    if number < size:
+        raise SifError(f"the annotator gave back {number} of the {size} rows of a shard; it must give each, in order")
 
 
 def prepare_piece(piece: deque[Row], add_depth: AddDepth, seed: int, steps: int | None) -> Iterator[Item]:

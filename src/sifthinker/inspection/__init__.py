@@ -81,6 +81,7 @@ def summary(result: dict[str, Any]) -> str:
     """The result in words."""
     lines = [
         f"{result['folder']}: {result['rows']} rows about {result['photos']} photos, {result['with_depth']} with depth",
+        *(f"{name}: not as it was when the data set was finished" for name in result["altered"]),
         *(f"rejected: {reason} {count}" for reason, count in result["rejects_by_reason"].items()),
     ]
     for task, answers in result["answers"].items():

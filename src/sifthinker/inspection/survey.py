@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..geometry import Box
-from ..records import MANIFEST, Row, count_rows, digest, read_manifest, read_rows
+from ..records import MANIFEST, Row, altered_shards, count_rows, digest, read_manifest, read_rows
 from ..trace import Trace, parse_trace
 from .similar import Words, fingerprint
 
@@ -120,6 +120,7 @@ class Survey:
             "with_depth": self.with_depth,
             "read": manifest.get("read"),
             "rejects_by_reason": manifest.get("rejects_by_reason", {}),
+            "altered": altered_shards(self.folder) if manifest else [],
             "sources": dict(self.sources.most_common()),
             "annotators": dict(self.annotators.most_common()),
             "tasks": {task: sum(answers.values()) for task, answers in sorted(self.answers.items())},
