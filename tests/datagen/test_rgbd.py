@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from sifthinker.datagen.sources import open_source
 from sifthinker.datagen.sources.options import Options
 from sifthinker.datagen.sources.rgbd import MARGIN, draw_marks
 from sifthinker.datagen.sources.rgbd_layouts import Pair, find_pairs
-from sifthinker.depth import project_points
+from sifthinker.depth import StoredDepth, project_points
 from sifthinker.errors import InputError
-from sifthinker.sample import Sample
+from sifthinker.records import photo_bytes
+from sifthinker.sample import Sample, open_photo
 
 from .photos import photo
 
@@ -192,6 +194,39 @@ def test_answers_follow_from_the_depth(tmp_path):
     assert [(r.id, r.boxes, r.answer) for r in rows] == [(r.id, r.boxes, r.answer) for r in again]
     other = read(tmp_path, seed=6)
     assert [r.boxes for r in rows] != [r.boxes for r in other]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_rows_wait_as_files_and_are_written_as_they_are(tmp_path, monkeypatch, suffix):
+    """A decoded photo and an open depth map take ten times the memory, and are encoded for each use."""
+    scene(tmp_path, f"rgb_1.{suffix}", "depth_1.png", cameras_json='{"depth_scale_units_per_metre": 1000.0}')
+    rows = read(tmp_path)
+    assert {type(row.depth) for row in rows} == {StoredDepth}
+    marked = [row for row in rows if not isinstance(row.image, Path)]
+    assert marked
+    monkeypatch.delattr(Image.Image, "save")
+    for row in marked:
+        assert photo_bytes(row.image) == (row.image, SIZE)
+        unmarked = np.asarray(open_photo(tmp_path / f"rgb_1.{suffix}")).astype(int)
+        change = np.abs(np.asarray(row.photo()) - unmarked).max(axis=2)
+        assert np.median(change) <= (2 if suffix == "jpg" else 0)  # marks cover less than half of it
+
+
+def test_the_work_on_a_folder_does_not_grow_with_the_others(tmp_path, monkeypatch):
+    """Path operations, which are what finding pairs takes."""
+
+    def steps(scenes):
+        for number in range(scenes):
+            scene(tmp_path / f"{scenes}/s{number}", "image/1.jpg", "depth_bfx/1.png", intrinsics_txt="1")
+        counted = Counter()
+        with monkeypatch.context() as patch:
+            for name in ("relative_to", "is_relative_to", "is_file"):
+                plain = getattr(Path, name)
+                patch.setattr(Path, name, lambda *a, plain=plain: counted.update(n=1) or plain(*a))
+            assert sum(isinstance(pair, Pair) for pair in find_pairs(tmp_path / str(scenes), None)) == scenes
+        return counted["n"]
+
+    assert steps(16) < 2.5 * steps(8)
 
 
 def test_marks_are_drawn_where_the_points_are():

@@ -14,6 +14,7 @@ Points are drawn by the seed. A frame of which no question can be made is reject
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -101,11 +102,12 @@ def _questions(pair: Pair, seed: int) -> Iterator[Sample | Reject]:
 
 
 def _sample(
-    key: str, pair: Pair, image: Image.Image | Path, depth: DepthMap, question: str, answer: str, boxes: list[Box],
+    key: str, pair: Pair, image: bytes | Path, depth: DepthMap, question: str, answer: str, boxes: list[Box],
     labels: list[str], task: str, choices: tuple[str, ...] = (), **meta: Any,
 ) -> Sample:  # fmt: skip
     about = {"task": task, "labels": labels, "photo": pair.name, **meta}
-    return Sample(f"{key}-{task}", image, question, answer, depth, choices, tuple(boxes), about)
+    # Many rows wait for their turn, and what is stored takes little memory meanwhile.
+    return Sample(f"{key}-{task}", image, question, answer, depth.stored, choices, tuple(boxes), about)
 
 
 # --- marked points -------------------------------------------------------------------------------------------------
@@ -170,12 +172,26 @@ def _marked(
     ]
     to = "to" if nearest else "from"
     yield _sample(
-        key, pair, draw_marks(photo, [s.box.center for s in spots]), depth,
+        key, pair, _encoded(draw_marks(photo, [s.box.center for s in spots]), pair.photo), depth,
         f"The circles mark the points {' and '.join((', '.join(letters[:-1]), letters[-1]))}. "
         f"Which point is {word} {to} the camera?",
         answer, [s.box for s in spots], [f"point {letter}" for letter in letters], word,
         choices=tuple(f"point {letter}" for letter in letters), depths=[round(s.depth, 3) for s in spots],
     )  # fmt: skip
+
+
+def _encoded(photo: Image.Image, name: Path) -> bytes:
+    """A file as the row will hold it, of the kind that the photo `name` has.
+
+    A PNG of a JPEG is exact, but four times as large, and takes twelve times as long to write; once more as a JPEG, its
+    values change by half a level of 255 on average.
+    """
+    buffer = io.BytesIO()
+    if name.suffix.lower() in (".jpg", ".jpeg"):
+        photo.save(buffer, "JPEG", quality=95, subsampling=0)
+    else:
+        photo.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def draw_marks(photo: Image.Image, points: list[tuple[float, float]]) -> Image.Image:

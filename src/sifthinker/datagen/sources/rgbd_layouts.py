@@ -14,6 +14,7 @@ sync_depth_N.png in mm).
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from ...errors import BoxError
 from ...geometry import Box, Frame, to_box
 from ...scenes.frames.sun import CLASSES as SUN_CLASSES
 from ..depths import load_depth
-from ..files import PHOTO_SUFFIXES, RowError, photo_size
+from ..files import DEPTH_SUFFIXES, PHOTO_SUFFIXES, RowError, photo_size
 from ..outcome import Reject
 
 DECLARED = "rgbd.json"
@@ -50,7 +51,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """photo: pattern of photo paths in a folder. depth: glob of their depth file, with the pattern's groups.
+    """photo: pattern of photo paths in a folder. depth: their depth file, with the pattern's groups; `*` for any.
 
     encoding: key of `depth.ENCODINGS`; None: what --depth-encoding says. beside: a file that must be in the folder.
     resized: the depth map has another size than the photo, of the same view; the nearest pixel is taken.
@@ -96,6 +97,10 @@ LAYOUTS = (
 )
 """First match wins. The last two say nothing about the encoding."""
 
+DEEPEST = 3
+"""Folders above a photo that can be the one of which a layout speaks."""
+PICTURES = PHOTO_SUFFIXES | DEPTH_SUFFIXES
+
 PER_METRE = {1000.0: "mm", 256.0: "kitti", 5000.0: "tum"}
 """`depth_scale_units_per_metre` of cameras.json, as an encoding."""
 
@@ -103,20 +108,52 @@ PER_METRE = {1000.0: "mm", 256.0: "kitti", 5000.0: "tum"}
 def find_pairs(root: Path, encoding: str | None) -> Iterator[Pair | Reject]:
     """Every photo below `root` with its depth map; a photo without one is a `Reject`. Folders in sorted order."""
     claimed: set[Path] = set()
-    photos = sorted(p for p in root.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
-    for folder in [root, *sorted(p for p in root.rglob("*") if p.is_dir())]:
-        for outcome in _in_folder(folder, root, photos, encoding, claimed):
+    files = _Files(root)
+    for folder in files.folders:
+        for outcome in _in_folder(folder, root, files, encoding, claimed):
             if isinstance(outcome, Pair):
                 claimed.update(outcome.files)
             yield outcome
-    for path in photos:
+    for path in files.photos:
         if path not in claimed and not _is_depth(path):
             claimed.add(path)
             yield Reject(_id(path, root), "no_depth_pair", "no known layout gives this photo a depth map")
 
 
+class _Files:
+    """What lies below a folder, listed once: folders and photos in order, files by where they lie."""
+
+    def __init__(self, root: Path) -> None:
+        self.folders, self.photos = [root], list[Path]()
+        self._by_stem: dict[Path, list[Path]] = {}
+        self._below: dict[Path, list[Path]] = {}
+        for where, folders, names in os.walk(root):
+            self.folders.extend(Path(where, name) for name in folders)
+            paths = [path for name in names if (path := Path(where, name)).suffix.lower() in PICTURES]
+            for path in filter(Path.is_file, paths):
+                self._by_stem.setdefault(path.with_suffix(""), []).append(path)
+                if path.suffix.lower() in PHOTO_SUFFIXES:
+                    self.photos.append(path)
+        self.folders.sort()
+        self.photos.sort()
+        for photo in self.photos:
+            for folder in photo.parents[:DEEPEST]:
+                self._below.setdefault(folder, []).append(photo)
+
+    def photos_in(self, folder: Path) -> list[Path]:
+        """Photos in the folder, or as far below it as any layout has them."""
+        return self._below.get(folder, [])
+
+    def matching(self, pattern: Path) -> list[Path]:
+        """Files of this name; `*` stands for any stem or any suffix."""
+        if pattern.stem == "*":
+            return list(pattern.parent.glob(pattern.name))
+        same = self._by_stem.get(pattern.with_suffix(""), [])
+        return same if pattern.suffix == ".*" else [path for path in same if path.suffix == pattern.suffix]
+
+
 def _in_folder(
-    folder: Path, root: Path, photos: list[Path], encoding: str | None, claimed: set[Path]
+    folder: Path, root: Path, files: _Files, encoding: str | None, claimed: set[Path]
 ) -> Iterator[Pair | Reject]:
     if (folder / DECLARED).is_file():
         yield from _declared(folder, root, claimed)
@@ -130,14 +167,13 @@ def _in_folder(
         return
     cameras = _read(folder / "cameras.json") if (folder / "cameras.json").is_file() else {}
     scale = cameras.get("depth_scale_units_per_metre") if isinstance(cameras, dict) else None
-    here = [p for p in photos if p not in claimed and p.is_relative_to(folder)]
-    for path in here:
+    for path in [p for p in files.photos_in(folder) if p not in claimed]:
         name = path.relative_to(folder).as_posix()
         for layout in LAYOUTS:
             match = layout.photo.fullmatch(name)
             if match is None or (layout.beside and not (folder / layout.beside).is_file()):
                 continue
-            found = [p for p in sorted(folder.glob(layout.depth.format(**match.groupdict()))) if p.suffix != ".json"]
+            found = files.matching(folder / layout.depth.format(**match.groupdict()))
             if len(found) != 1:
                 continue
             claimed.add(path)
