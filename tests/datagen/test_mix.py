@@ -64,6 +64,40 @@ def test_the_same_photo_is_asked_the_same_only_once(tmp_path, two):
     assert len(ids(recipe(tmp_path, two, dedupe="content"))) == 19
 
 
+def test_a_build_keeps_equal_questions_where_the_recipe_wants_them(tmp_path, two):
+    lines = (tmp_path / "a/rows.jsonl").read_text().splitlines()
+    same = [json.loads(lines[0]) | {"id": f"again{i}"} for i in range(3)]
+    jsonl(tmp_path / "a/rows.jsonl", [*lines, *same, lines[0]])
+    for dedupe, reasons in (
+        ("none", {"duplicate_id": 1}),
+        ("name", {"duplicate_question": 4}),
+        ("content", {"duplicate_question": 4}),
+    ):
+        path = recipe(tmp_path, two[:1], dedupe=dedupe)
+        assert build(str(path), tmp_path / dedupe)["rejects_by_reason"] == reasons
+
+
+@pytest.mark.parametrize("kind", ["viscot", "vsr", "refcoco"])
+def test_a_cap_draws_the_same_rows_in_any_order_where_rows_have_no_ids(tmp_path, kind):
+    photo(tmp_path / "p.png")
+    box = [10, 10, 20, 20]
+    row = {
+        "viscot": {"image": "p.png", "answer": "a", "bboxs": [box], "width": 80, "height": 60},
+        "vsr": {"image": "p.png", "relation": "on", "label": 1, "boxes": [box]},
+        "refcoco": {"img_path": "p.png", "bbox": box},
+    }[kind]
+    field = {"viscot": "question", "vsr": "caption", "refcoco": "expression"}[kind]
+    lines = [row | {field: f"The cat {i} is on the mat {i}"} for i in range(30)]
+    path = recipe(tmp_path, [{"source": f"{kind}:rows.jsonl", "cap": 8}])
+
+    def drawn(lines):
+        jsonl(tmp_path / "rows.jsonl", lines)
+        return {row.question for row in rows(path) if isinstance(row, Sample)}
+
+    assert len(drawn(lines)) == 8
+    assert drawn(lines[::-1]) == drawn(lines)
+
+
 def test_a_cap_draws_the_same_rows_in_any_order(tmp_path, two):
     two[0]["cap"] = 5
     path = recipe(tmp_path, two[:1])

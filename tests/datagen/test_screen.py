@@ -49,6 +49,13 @@ def test_duplicates():
     assert seen.duplicate(replace(GOOD, id="b", question=" what? ")).reason == "duplicate_question"
     assert seen.duplicate(replace(GOOD, id="c", image="other.jpg")) is None
     assert seen.duplicate(replace(GOOD, id="d", choices=("x", "y"))) is None
+    assert seen.duplicate(replace(GOOD, id="e", image=b"photo")) is None
+    assert seen.duplicate(replace(GOOD, id="f", image=b"other")) is None
+    assert seen.duplicate(replace(GOOD, id="g", image=b"photo")).reason == "duplicate_question"
+    ids_only = Seen(questions=False)
+    assert ids_only.duplicate(GOOD) is None
+    assert ids_only.duplicate(replace(GOOD, id="b")) is None
+    assert ids_only.duplicate(GOOD).reason == "duplicate_id"
 
 
 def trace(box=GOOD.boxes[0], answer="dog"):

@@ -303,7 +303,8 @@ def _check(part: Part, recipe: Recipe) -> str:
 
 
 def _key(seed: int, name: str, key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed}\0{name}\0{key}".encode(), digest_size=8).digest())
+    told = f"{seed}\0{name}\0{key}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest())
 
 
 def _last_drawn(rows: Rows, quota: int, seed: int, name: str) -> int:
@@ -333,11 +334,11 @@ class _Repeated:
             return Reject(sample.id, "duplicate_question", f"asked before about this photo: {sample.question}")
         return None
 
-    def _photo(self, sample: Sample) -> bytes:
+    def _photo(self, sample: Sample) -> str | bytes:
         if not isinstance(sample.image, (str, Path)):
             return digest(sample.photo_data())
         if self.dedupe == "name":
-            return plain_name(Path(sample.image).name).encode()
+            return plain_name(Path(sample.image).name)
         return self._of_file(str(sample.image))
 
 

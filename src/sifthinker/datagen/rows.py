@@ -15,6 +15,7 @@ from typing import Any
 from ..depth import DepthMap, StoredDepth
 from ..errors import BoxError, InputError
 from ..geometry import Box, Frame, Size, to_box, to_pixel
+from ..records import digest
 from ..sample import Sample
 from ..sample import photo_size as size_of_bytes
 from .files import FileIndex, RowError, photo_size
@@ -188,6 +189,11 @@ def text(row: Mapping[str, Any], key: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise TypeError(f"{key} must be text, got {value!r:.80}")
     return str(value)
+
+
+def digest_id(row: Any) -> str:
+    """A short name for a row without one of its own, from what it says, wherever it stands in its file."""
+    return digest(json.dumps(row, sort_keys=True).encode()).hex()[:16]
 
 
 def _by(size: Size) -> str:

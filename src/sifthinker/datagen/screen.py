@@ -12,6 +12,7 @@ from ..answers import read
 from ..errors import InputError
 from ..geometry import Size
 from ..grading import answer_spec
+from ..records import digest
 from ..sample import Sample
 from ..trace import TAG, Trace
 from .outcome import Reject
@@ -57,18 +58,24 @@ def _no_depth(sample: Sample) -> Reject | None:
 
 
 class Seen:
-    """Ids and questions so far. Feed it every sample of a source in order, also those that are not written again."""
+    """Ids and questions so far. Feed it every sample of a source in order, also those that are not written again.
 
-    def __init__(self) -> None:
+    questions: whether a photo may be asked the same but once.
+    """
+
+    def __init__(self, questions: bool = True) -> None:
+        self.questions = questions
         self._keys = Keys()
 
     def duplicate(self, sample: Sample) -> Reject | None:
         """`duplicate_id` or `duplicate_question`, or None for a sample that is new."""
         if not self._keys.add("id", sample.id):
             return Reject(sample.id, "duplicate_id", "an earlier row has this id")
-        name = str(sample.image) if isinstance(sample.image, (str, Path)) else sample.id
-        if not self._keys.add("question", name, " ".join(sample.question.casefold().split()), *sample.choices):
-            return Reject(sample.id, "duplicate_question", f"asked before about {name}: {sample.question}")
+        if not self.questions:
+            return None
+        photo = str(sample.image) if isinstance(sample.image, (str, Path)) else digest(sample.photo_data())
+        if not self._keys.add("question", photo, " ".join(sample.question.casefold().split()), *sample.choices):
+            return Reject(sample.id, "duplicate_question", f"asked before about this photo: {sample.question}")
         return None
 
 

@@ -21,7 +21,7 @@ class Keys:
         """Whether the key of these parts is new; from now on it is not. Raises `InputError` on a full disk."""
         digest = hashlib.blake2b(digest_size=16)
         for part in parts:
-            data = part.encode() if isinstance(part, str) else part
+            data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             digest.update(b"%d:" % len(data))
             digest.update(data)
         with disk_full():

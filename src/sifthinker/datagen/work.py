@@ -18,6 +18,7 @@ from .annotators import Annotator, Item, Job, Words
 from .depths import AddDepth, as_stored
 from .expand import expand
 from .files import RowError
+from .mix import MIX
 from .outcome import Kept, Reject
 from .screen import Seen, gold_earns_all, screen
 from .seeds import row_rng
@@ -38,7 +39,8 @@ class Chunk:
 
 def chunks(rows: Iterable[Row], folder: Folder) -> Iterator[Chunk]:
     """All rows in order, `rows_per_shard` at a time. Duplicates are found here, over all shards."""
-    seen = Seen()
+    # A recipe says itself which questions are the same (`mix`).
+    seen = Seen(questions=folder.run.kind != MIX)
     fresh = ((seen.duplicate(row) or row) if isinstance(row, Sample) else row for row in rows)
     for number in count():
         taken = deque(islice(fresh, folder.run.rows_per_shard))

@@ -18,7 +18,7 @@ from ...geometry import Frame
 from ...sample import Sample
 from ..files import read_lines
 from ..outcome import Reject
-from ..rows import Found, check_all, declared_size, text
+from ..rows import Found, check_all, declared_size, digest_id, text
 from .options import Options
 
 MARGIN = 0.04
@@ -42,14 +42,11 @@ def third(x: float) -> str | None:
 
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     """One sample an expression."""
-    rows = (
-        (f"{path.name}:{number}", row if isinstance(row, Reject) else (number, row)) for number, row in read_lines(path)
-    )
+    rows = ((f"{path.name}:{number}", row) for number, row in read_lines(path))
 
-    def parse(numbered: tuple[int, dict[str, Any]]) -> Found:
-        number, row = numbered
+    def parse(row: dict[str, Any]) -> Found:
         name = text(row, "dataset_name").rpartition("/")[2] if "dataset_name" in row else path.stem
-        key = row.get("sent_id", f"line{number}")
+        key = row["sent_id"] if "sent_id" in row else digest_id(row)
         expression = text(row, "expression").strip().strip('"')
         return Found(
             id=f"{name}-{row.get('split', '')}-{key}",

@@ -23,7 +23,7 @@ from ...geometry import Frame
 from ...sample import Sample
 from ..files import FileIndex, open_source, read_items, read_lines
 from ..outcome import Reject
-from ..rows import Found, check_all, declared_size, text
+from ..rows import Found, check_all, declared_size, digest_id, text
 from .options import Options
 
 REQUEST = "Please provide the bounding box coordinate of the region that can help you answer the question better."
@@ -43,19 +43,17 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
 
 
 def _read(path: Path, photos: FileIndex) -> Iterator[Sample | Reject]:
-    rows = ((f"{path.name}:{number}", row if isinstance(row, Reject) else (number, row)) for number, row in _rows(path))
+    rows = ((f"{path.name}:{number}", row) for number, row in _rows(path))
 
-    def parse(numbered: tuple[str | int, Any]) -> Found:
-        number, row = numbered
-        place = f"viscot-{path.stem}-{number}"
+    def parse(row: Any) -> Found:
         if not isinstance(row, dict):
             raise TypeError(f"expected an object, got {row!r:.80}")
         if "conversations" in row:
-            return _benchmark(row, place)
+            return _benchmark(row, path.stem)
         if "bboxs" in row:
-            return _metadata(row, place)
+            return _metadata(row, path.stem)
         if "expression" in row:
-            return _rec(row, place)
+            return _rec(row, path.stem)
         raise KeyError("none of conversations (benchmark), bboxs (metadata), expression (REC)")
 
     yield from check_all(rows, parse, photos)
@@ -71,7 +69,7 @@ def _rows(path: Path) -> Iterator[tuple[str | int, Any]]:
     yield from read_items(path)
 
 
-def _benchmark(row: dict[str, Any], place: str) -> Found:
+def _benchmark(row: dict[str, Any], file: str) -> Found:
     turns = [text(turn, "value") for turn in row["conversations"]]
     question, box, _, answer = turns[:4]
     padded = json.loads(box)
@@ -81,7 +79,7 @@ def _benchmark(row: dict[str, Any], place: str) -> Found:
     dataset = str(row.get("dataset", "viscot"))
     number = row.get("question_id")
     return Found(
-        id=place if number is None else f"viscot-{dataset}-{row.get('split', '')}-{number}",
+        id=_id(row, file) if number is None else f"viscot-{dataset}-{row.get('split', '')}-{number}",
         image=image,
         question=question.removeprefix("<image>").strip().removesuffix(REQUEST),
         answer=answer,
@@ -92,10 +90,10 @@ def _benchmark(row: dict[str, Any], place: str) -> Found:
     )
 
 
-def _metadata(row: dict[str, Any], place: str) -> Found:
+def _metadata(row: dict[str, Any], file: str) -> Found:
     dataset = str(row.get("dataset", "viscot"))
     return Found(
-        id=place,
+        id=_id(row, file),
         image=text(row, "image").partition("###")[0],
         question=text(row, "question"),
         answer=text(row, "answer"),
@@ -106,15 +104,20 @@ def _metadata(row: dict[str, Any], place: str) -> Found:
     )
 
 
+def _id(row: dict[str, Any], file: str) -> str:
+    """Not the row's number, on which a draw must not depend."""
+    return f"viscot-{file}-{digest_id(row)}"
+
+
 def _meta(dataset: str, answer: str) -> dict[str, Any]:
     """Task and, for the many yes/no questions, the kind of answer: "Yes, it is" is right too."""
     yes_no = answer.strip(" .").casefold() in ("yes", "no")
     return {"task": f"viscot_{dataset}"} | ({"answer_kind": "yesno"} if yes_no else {})
 
 
-def _rec(row: dict[str, Any], place: str) -> Found:
+def _rec(row: dict[str, Any], file: str) -> Found:
     return Found(
-        id=place,
+        id=_id(row, file),
         image=text(row, "img_path"),
         question=text(row, "expression"),
         answer=str(row.get("answer", "")),

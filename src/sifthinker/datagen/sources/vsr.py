@@ -20,7 +20,7 @@ from ...geometry import Frame
 from ...sample import Sample
 from ..files import RowError, read_lines
 from ..outcome import Reject
-from ..rows import Found, check_all, declared_size, text
+from ..rows import Found, check_all, declared_size, digest_id, text
 from .coco import Nearby
 from .options import Options
 
@@ -31,10 +31,9 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
     """One sample a statement."""
     photos = options.photos(path)
     coco = Nearby(path, photos)
-    rows = ((f"{path.name}:{n}", row if isinstance(row, Reject) else (n, row)) for n, row in read_lines(path))
+    rows = ((f"{path.name}:{number}", row) for number, row in read_lines(path))
 
-    def parse(numbered: tuple[int, dict[str, Any]]) -> Found:
-        number, row = numbered
+    def parse(row: dict[str, Any]) -> Found:
         if row["label"] not in (0, 1):
             raise ValueError(f"label must be 0 (false) or 1 (true), got {row['label']!r:.80}")
         photo, caption = text(row, "image"), text(row, "caption").strip()
@@ -48,7 +47,7 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
                 raise RowError("no_boxes", f"{photo} has no annotations in {coco.looked}")
             own = [_one(boxes, thing) for thing in labels]
         return Found(
-            id=f"vsr-{path.stem}-{number}",
+            id=f"vsr-{path.stem}-{digest_id(row)}",
             image=photo,
             question=QUESTION.format(caption),
             answer="yes" if row["label"] else "no",
