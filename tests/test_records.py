@@ -203,6 +203,14 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, values, 
     assert [v for _, v in read_jsonl(path)] == [*values, {"last": 1}]
 
 
+def test_half_a_character_is_kept_as_its_escape(tmp_path):
+    path = tmp_path / "a.jsonl"
+    with JsonlWriter(path) as writer:
+        writer.write({"half \ud83d": "of é 😀\\\udfff"})
+    assert path.read_bytes() == '{"half \\ud83d": "of é 😀\\\\\\udfff"}\n'.encode()
+    assert list(read_jsonl(path)) == [(1, {"half \ud83d": "of é 😀\\\udfff"})]
+
+
 def test_a_long_torn_line(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a":1}\n' + b"x" * 200_000)

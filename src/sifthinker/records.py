@@ -169,8 +169,10 @@ class JsonlWriter:
 
     def write(self, value: Mapping[str, Any]) -> None:
         """Append one object."""
+        # Half a character (a surrogate alone) has no UTF-8; a backslash escape of it is JSON again.
+        line = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
         with disk_errors(self.path):
-            self._file.write(json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            self._file.write(line + b"\n")
             self._file.flush()
 
     def __enter__(self) -> JsonlWriter:

@@ -43,6 +43,8 @@ def test_good_fenced_and_thoughtful_replies_are_taken(make_job):
         (lambda job: good(job).replace('"Thought 0."', "5"), "text 1 is empty or not a string"),
         (lambda job: good(job).replace("Thought 0.", "x" * 700), "text 1 has 700 characters, more than 600"),
         (lambda job: good(job).replace("Thought 1.", "<answer>a dog</answer>"), "text 2 holds a tag"),
+        (lambda job: good(job).replace("Thought 0.", r"So \ud83d."), "text 1 holds half a character"),
+        (lambda job: good(job).replace("Thought 0.", "So \ufffd."), "text 1 holds half a character"),
         (lambda job: good(job, "a cat"), "the answer 'a cat' is not the right answer 'a dog'"),
         (lambda job: good(job).replace('"answer"', '"reply"'), "the answer is missing"),
         (lambda job: plain_trace(job).replace("0.200,0.200", "0.210,0.200"), "other boxes"),

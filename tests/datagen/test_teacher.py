@@ -12,10 +12,13 @@ from sifthinker.datagen.annotators import Words, open_annotator
 from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.annotators.replies import Replies
 from sifthinker.datagen.annotators.teacher import SYSTEM, frames, messages
+from sifthinker.datagen.build import build
 from sifthinker.datagen.outcome import Reject
 from sifthinker.draw import GREEN
 from sifthinker.errors import EndpointError, InputError, Paused
 from tests.openai_server import Failure, Garbage, Late, completion, images_of, serve, text_of, unused_url
+
+from .photos import own_rows
 
 FAST = Asking(concurrency=8, retries=3, pause_s=0.01, timeout_s=2.0)
 
@@ -100,6 +103,22 @@ def test_a_faulty_reply_is_shown_again_with_its_fault(make_job, tmp_path):
     assert (results[2].reason, results[2].id) == ("annotator_invalid", "j2")
     assert "2 replies; the last: the answer 'a cat' is not the right answer" in results[2].detail
     assert results[3] == Reject("j3", "annotator_failed", "HTTP 400: too long")
+
+
+@pytest.mark.parametrize("half", ["\ud83d", r"\ud83d"], ids=["in the body", "in the JSON of the reply"])
+def test_half_a_character_is_a_fault_like_others(tmp_path, half):
+    """A build is neither ended by it, nor stuck with it in the kept replies."""
+    rows = own_rows(tmp_path, 4)
+
+    def handler(body):
+        first = server.count == 2
+        return reply_to(body).replace("I look at part 0", f"I look {half} at part 0") if first else reply_to(body)
+
+    with serve(handler) as server:
+        manifest = build(f"jsonl:{rows}", tmp_path / "out", annotator=f"m@{server.url}", asking=Asking(concurrency=1))
+        assert (manifest["kept"], server.count) == (4, 5), "asked again once"
+        assert sum("half a character" in text_of(body) for body in server.requests) == 1
+    assert len(Replies(tmp_path / "out" / "replies")) == 5
 
 
 def test_another_screen_reads_the_same_replies(make_job, tmp_path, monkeypatch):

@@ -95,6 +95,7 @@ def test_timeout_and_lost_connection() -> None:
         (completion("<think>hm</think>", reasoning="hm"), "<think>hm</think>", "stop", None),
         (completion(None), None, None, "the server sent no text (finish_reason 'stop')"),
         (completion("x", "content_filter"), None, None, "the server sent no text (finish_reason 'content_filter')"),
+        (completion("half a face: \ud83d"), "half a face: \ufffd", "stop", None),
         (completion("") | {"choices": []}, None, None, "the server sent something that is not a chat completion"),
         ({"hello": "world"}, None, None, "the server sent something that is not a chat completion"),
         (Failure(404, "no model\n m"), None, None, "HTTP 404: no model m"),
@@ -104,6 +105,21 @@ def test_what_servers_send(sent: Any, text: str | None, finish: str | None, erro
     with serve([sent]) as server, open_engine(f"server:m@{server.url}", retries=0) as engine:
         reply = engine.generate([plain()])[0]
     assert (reply.text, reply.finish_reason, reply.error) == (text, finish, error)
+
+
+@pytest.mark.parametrize(
+    ("sent", "usage"),
+    [
+        ({"prompt_tokens": "7", "completion_tokens": 5.0}, {"prompt_tokens": 7, "completion_tokens": 5}),
+        ({"prompt_tokens": "many", "completion_tokens": float("inf")}, {}),
+        ({"prompt_tokens": None, "completion_tokens": [5]}, {}),
+        ([7, 5], {}),
+        (None, {}),
+    ],
+)
+def test_token_counts_are_numbers(sent: Any, usage: dict[str, int]) -> None:
+    with serve([completion("x") | {"usage": sent}]) as server, open_engine(f"server:m@{server.url}") as engine:
+        assert engine.generate([plain()])[0].usage == usage
 
 
 @pytest.mark.parametrize(

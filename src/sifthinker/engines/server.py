@@ -261,7 +261,10 @@ NO_COMPLETION = "the server sent something that is not a chat completion"
 
 
 def reply_of(id_: str, completion: Any) -> Reply:
-    """The reply in a chat completion; servers send all kinds of things."""
+    """The reply in a chat completion; servers send all kinds of things.
+
+    Half a character becomes U+FFFD, since no file could hold it; token counts that are no numbers are left out.
+    """
     choices = _at(completion, "choices")
     message = _at(choices[0] if isinstance(choices, list) and choices else None, "message")
     if not isinstance(message, Mapping):
@@ -274,9 +277,19 @@ def reply_of(id_: str, completion: Any) -> Reply:
         text = f"<think>{thoughts}</think>{text or ''}"
     if not isinstance(text, str) or reason == "content_filter":
         return Reply(id_, None, error=f"the server sent no text (finish_reason {reason!r})")
-    used = _at(completion, "usage") or {}
-    counts = {n: _at(used, n) or 0 for n in ("prompt_tokens", "completion_tokens")} if used else {}
-    return Reply(id_, text, "length" if reason == "length" else "stop", usage=counts)
+    counts = {name: _count(_at(_at(completion, "usage"), name)) for name in ("prompt_tokens", "completion_tokens")}
+    usage = {name: count for name, count in counts.items() if count is not None}
+    return Reply(id_, _SURROGATE.sub("\ufffd", text), "length" if reason == "length" else "stop", usage=usage)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _count(value: Any) -> int | None:
+    try:
+        return max(0, int(value))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _at(value: Any, name: str) -> Any:

@@ -18,6 +18,7 @@ from .job import Job
 MAX_TEXT = 600
 """Characters of one text at most; a trace is a chain of short looks, not an essay."""
 
+_HALF = re.compile("[\ud800-\udfff\ufffd]")
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
 
 
@@ -29,8 +30,9 @@ def read_reply(reply: str, job: Job, language: str = "English") -> tuple[str, ..
     """The texts in a teacher's reply, one for each of the given areas.
 
     Repaired: code fences, words around the JSON, thoughts before it. Raises `BadReply` for everything else that is
-    wrong: no JSON, another number of texts, empty or overlong texts, tags in them, other boxes or depths than those
-    given, an answer that the grader does not find right, the answer given away early, another language.
+    wrong: no JSON, another number of texts, empty or overlong texts, tags or halves of characters in them, other boxes
+    or depths than those given, an answer that the grader does not find right, the answer given away early, another
+    language.
     """
     texts, answer = _from_trace(reply, job) if "<area>" in reply else _from_json(reply)
     if len(texts) != len(job.stages):
@@ -40,6 +42,8 @@ def read_reply(reply: str, job: Job, language: str = "English") -> tuple[str, ..
             raise BadReply(f"text {number} is empty or not a string")
         if len(text) > MAX_TEXT:
             raise BadReply(f"text {number} has {len(text)} characters, more than {MAX_TEXT}")
+        if _HALF.search(text):
+            raise BadReply(f"text {number} holds half a character (a surrogate alone, or what stands for one)")
         if TAG.search(text) or "```" in text:
             raise BadReply(f"text {number} holds a tag or a code fence")
         if wrong := unknown_number(text, job, number):

@@ -205,7 +205,7 @@ class Teacher:
                 await self._check(reply)
                 return reply
             self._answered, self._failed = True, 0
-            used = reply.usage or {"prompt_tokens": prompt, "completion_tokens": len(reply.text) // 3}
+            used = {"prompt_tokens": prompt, "completion_tokens": len(reply.text) // 3} | dict(reply.usage)
             learn(used["prompt_tokens"])
             reply = replace(reply, usage=used)
             self._replies.add(key, reply, self.model)
