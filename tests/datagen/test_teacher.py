@@ -2,13 +2,14 @@
 
 import json
 import random
+import re
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sifthinker.datagen.annotators import Words, open_annotator
+from sifthinker.datagen.annotators import Job, Words, open_annotator
 from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.annotators.replies import Replies
 from sifthinker.datagen.annotators.teacher import SYSTEM, frames, messages
@@ -153,6 +154,34 @@ def test_endpoints_that_are_down_or_refuse_everything(make_job, tmp_path):
         pytest.raises(EndpointError, match=r"\d\d requests in a row failed; the last: HTTP 500: oops"),
     ):
         ask(f"m@{server.url}", [make_job(n) for n in range(30)], tmp_path, Asking(retries=0))
+
+
+def refusing(numbers):
+    """Answers with text, with none, or with 400, by the number of the animal in question."""
+
+    def answer(body):
+        number = int(re.search(r"animal (\d+)", text_of(body))[1])
+        if number not in numbers:
+            return reply_to(body)
+        return Failure(400, "flagged") if number % 2 else completion(None, "content_filter")
+
+    return answer
+
+
+def test_many_rows_that_are_refused_do_not_stop_a_server_that_answers(make_job, tmp_path):
+    job = make_job()
+    jobs = [Job(replace(job.sample, id=f"r{n}", question=f"Which animal {n}?"), job.stages) for n in range(60)]
+    with serve(refusing(range(5, 55))) as server:
+        results = ask(f"m@{server.url}", jobs, tmp_path, Asking(concurrency=1))
+    assert [n for n, words in enumerate(results) if isinstance(words, Words)] == [*range(5), *range(55, 60)]
+    assert {words.reason for words in results[5:55]} == {"annotator_failed"}
+    # Nor where this run gets nothing but refusals.
+    with serve(refusing(range(60))) as server:
+        results = ask(f"m@{server.url}", jobs[5:55], tmp_path, Asking(concurrency=1))
+        assert {words.reason for words in results} == {"annotator_failed"}
+        with pytest.raises(EndpointError, match="20 requests in a row failed"):
+            ask(f"other@{server.url}", jobs, tmp_path, Asking(concurrency=1))
+        assert server.count <= 50 + 25, "a model that never replied is given up"
 
 
 def test_a_server_that_goes_away_stops_the_work(make_job, tmp_path):

@@ -46,7 +46,7 @@ class Reply:
 
     finish_reason: "stop" when the model ended its reply, "length" when `max_tokens` cut it off; None with an error.
     usage: token counts, where the engine knows them (`prompt_tokens`, `completion_tokens`).
-    status: of HTTP, where a server refused the request.
+    status: of HTTP, where a server refused the request, or answered it (200) without a text.
     """
 
     id: str

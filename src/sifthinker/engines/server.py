@@ -276,7 +276,7 @@ def reply_of(id_: str, completion: Any) -> Reply:
     if thoughts and "<think>" not in (text or ""):
         text = f"<think>{thoughts}</think>{text or ''}"
     if not isinstance(text, str) or reason == "content_filter":
-        return Reply(id_, None, error=f"the server sent no text (finish_reason {reason!r})")
+        return Reply(id_, None, error=f"the server sent no text (finish_reason {reason!r})", status=200)
     counts = {name: _count(_at(_at(completion, "usage"), name)) for name in ("prompt_tokens", "completion_tokens")}
     usage = {name: count for name, count in counts.items() if count is not None}
     return Reply(id_, _SURROGATE.sub("\ufffd", text), "length" if reason == "length" else "stop", usage=usage)

@@ -29,7 +29,8 @@ class Replies:
     """The replies in a folder, and a new file for those to come.
 
     others: further folders (of replies, or of data sets that have some) to look in. spent: tokens of prompts and of
-    completions that the replies in `folder` took, kept up to date. Memory: 16 bytes a reply.
+    completions that the replies in `folder` took, kept up to date. models: who replied, when the folder was read.
+    Memory: 16 bytes a reply.
     Raises `InputError` for other folders without replies.
     """
 
@@ -43,6 +44,7 @@ class Replies:
     def reload(self) -> None:
         """Find also what was added since the folder was opened."""
         self.spent[:] = [0, 0]
+        self.models: set[str] = set()
         self._files: list[BinaryIO] = []
         heads, places = array("Q"), array("Q")
         for number, path in enumerate([*_files(self.folder), *self._others]):
@@ -50,6 +52,7 @@ class Replies:
             for position, entry in _lines(self._files[-1]):
                 heads.append(_head(entry["key"]))
                 places.append(number << 48 | position)
+                self.models.add(entry["model"])
                 if path.parent == self.folder:
                     self._count(entry["usage"])
         order = np.argsort(np.frombuffer(heads, np.uint64), kind="stable") if heads else []
@@ -117,7 +120,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
         if line.endswith(b"\n"):
             try:
                 entry = json.loads(line)
-                if {"key", "id", "text", "finish_reason", "usage"} <= entry.keys():
+                if {"key", "id", "model", "text", "finish_reason", "usage"} <= entry.keys():
                     yield position, entry
             except (ValueError, AttributeError):
                 raise InputError(f"{file.name}: byte {position}: not a reply; is this a file of replies?") from None

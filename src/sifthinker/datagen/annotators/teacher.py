@@ -45,6 +45,8 @@ WINDOW = 4
 """Samples under way for each request at the server: so many others pass a slow one before they wait for it."""
 GIVE_UP = 20
 """Failures in a row after which it is the server, not the rows."""
+ABOUT_THE_ROW = (200, 400, 413, 422)
+"""Statuses (200: a completion without text) that are due to the row, if the server ever answered another one."""
 STOP = {
     401: "set SIFTHINKER_API_KEY or OPENAI_API_KEY to a valid key",
     402: "see to the account's credit",
@@ -124,7 +126,7 @@ class Teacher:
         self._replies, self._budget = account.replies, account.budget
         self._batch = Batch(out / BATCH, self.model)
         self._stopped: SifError | None = None
-        self._answered, self._failed = False, 0
+        self._answered, self._failed = self.model in account.replies.models, 0
 
     def annotate(self, items: Iterable[Item]) -> Iterator[tuple[Item, Words | Reject]]:
         """Texts for every job, in order.
@@ -213,6 +215,8 @@ class Teacher:
 
     async def _check(self, reply: Reply) -> None:
         """Tell a server that is gone, or refuses everything, from rows that it cannot answer."""
+        if self._answered and reply.status in ABOUT_THE_ROW:
+            return
         self._failed += 1
         self._last_error = f"{reply.error}; what was bought is kept, go on with --resume"
         if advice := STOP.get(reply.status or 0):
