@@ -207,7 +207,7 @@ def build(
 ) -> None:
     """Make a SIF data set from boxes."""
     from .datagen.annotators import Asking
-    from .datagen.build import build
+    from .datagen.build import build, main_reasons
     from .datagen.sources.options import read_columns
 
     asking = Asking(concurrency, rpm, tpm, budget, budget_tokens, price_in, price_out, repairs, language, replies)
@@ -220,7 +220,7 @@ def build(
     still = f"\n  {len(missing)} shards are missing: run the other parts, or --resume without --part" if missing else ""
     _print(manifest, as_json, _counts(manifest, out) + still)
     if manifest["read"] and not manifest["kept"] and not missing:
-        raise SifError(f"no row was kept; {out}/rejects.jsonl gives the reason of each")
+        raise SifError(f"no row was kept: {main_reasons(manifest, out)}; all are in {out}/rejects.jsonl")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from sifthinker.rewards import REWARDS
 from tests.openai_server import completion, serve
 
 from .photos import jsonl, own_rows, photo
+from .published import coco
 from .test_teacher import reply_to
 
 
@@ -406,8 +408,43 @@ DIRTY = {
     "folder": ({"image": "."}, "image_missing"),
     "surrogate": ({"question": "What \ud800 is it?"}, "malformed_row"),
     "surrogate_id": ({"id": "a\ud800"}, "malformed_row"),
+    "surrogate_image": ({"image": "a\ud800.png"}, "image_missing"),
+    "surrogate_bytes": ({"boxes": [["\udce9"]]}, "box_malformed"),
     "not_finite": ({"meta": {"x": float("nan")}}, "malformed_row"),
 }
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [("images", "file_name"), ("images", "id"), ("annotations", "id"), ("annotations", "bbox"), ("categories", "name")],
+)
+def test_half_characters_stop_no_build(tmp_path, part, field):
+    path = Path(coco(tmp_path))
+    data = json.loads(path.read_text())
+    data[part][0][field] = "x\ud800"
+    path.write_text(json.dumps(data))
+    manifest = build(f"coco:{path}", tmp_path / "out", images=tmp_path)
+    assert manifest["read"] == manifest["kept"] + manifest["rejected"]
+    assert len((tmp_path / "out/rejects.jsonl").read_text().splitlines()) == manifest["rejected"]
+
+
+def test_file_names_that_are_no_utf8_stop_no_build(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    photo(tmp_path / f"images/{name}.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "classes.txt").write_text("dog\n")
+    (tmp_path / f"labels/{name}.txt").write_text("0 0.5 0.5 0.3 0.3\n")
+    manifest = build(f"yolo:{tmp_path}", tmp_path / "out")
+    assert manifest["rejects_by_reason"] == {"malformed_row": manifest["read"]}
+    for line in (tmp_path / "out/rejects.jsonl").read_text().splitlines():
+        assert json.loads(line)["id"].startswith("yolo-labels/caf\\udce9")
+
+
+def test_a_build_that_keeps_nothing_says_why(tmp_path, capsys):
+    path = jsonl(tmp_path / "r.jsonl", ["bad", {"id": "a"}, {"id": "b"}])
+    assert cli.run(["build", f"jsonl:{path}", "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert "no row was kept: 2 malformed_row (r.jsonl:2: KeyError: 'image'; found id); 1 bad_json (r.jsonl:1: " in told
 
 
 @pytest.mark.parametrize(("change", "reason"), DIRTY.values(), ids=DIRTY)

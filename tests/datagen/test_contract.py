@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from sifthinker.catalog import catalog, catalog_json
 from sifthinker.datagen.outcome import REASONS, Reject
-from sifthinker.datagen.sources import SOURCES, open_source
+from sifthinker.datagen.sources import PROBED, SOURCES, open_source
 from sifthinker.datagen.sources.options import Options
 from sifthinker.errors import InputError
 from sifthinker.sample import Sample
 
+from .photos import jsonl, own_rows
 from .published import PUBLISHED, SIZE, draw, drawn, dump
 
 
@@ -53,7 +54,9 @@ def test_contract(tmp_path: Path, kind: str, write) -> None:
             assert min(near) < 0.1, (sample.id, pixels)
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just([]) | st.just({})
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(([], {}, "a\ud800"))
+)
 
 
 def places(data, at=()):
@@ -95,6 +98,8 @@ def test_damage_is_rejected_or_named(tmp_path_factory, kind, write, data) -> Non
     with suppress(InputError):
         for row in open_source(f"{kind}:{path}", Options(folder)):
             assert isinstance(row, Sample) or row.reason in REASONS
+            told = [row.id, row.detail] if isinstance(row, Reject) else [row.id, row.question, row.answer, *row.choices]
+            "".join(told).encode()
 
 
 def test_both_things_are_found(tmp_path: Path) -> None:
@@ -159,6 +164,25 @@ def test_foreign_rows_are_told_by_their_fields(tmp_path, kind):
     assert isinstance(reject, Reject)
     assert reject.reason == "malformed_row"
     assert "photo, query" in reject.detail
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "viscot", "refcoco", "vsr"])
+def test_files_of_something_else(tmp_path, kind):
+    (tmp_path / "a.bin").write_bytes(bytes(range(256)) * 4)
+    with pytest.raises(InputError, match="not a text file"):
+        open_source(f"{kind}:{tmp_path}/a.bin", Options())
+    (tmp_path / "notes.md").write_text("nothing here\n" * PROBED)
+    with pytest.raises(InputError, match=rf"none of its first {PROBED} rows can be read as {kind} .*notes.md:1: E"):
+        open_source(f"{kind}:{tmp_path}/notes.md", Options())
+    foreign = jsonl(tmp_path / "rows.jsonl", [{"photo": "a.png", "query": "?"}] * PROBED)
+    with pytest.raises(InputError, match=r"rows.jsonl:1: KeyError: .*; found photo, query"):
+        open_source(f"{kind}:{foreign}", Options())
+
+
+def test_a_file_that_begins_badly_is_read_on(tmp_path):
+    good = own_rows(tmp_path, 1).read_text()
+    path = jsonl(tmp_path / "late.jsonl", ["bad"] * (PROBED - 1) + [good])
+    assert [type(row) for row in open_source(f"jsonl:{path}", Options())] == [Reject] * (PROBED - 1) + [Sample]
 
 
 def test_missing_companions_are_named(tmp_path):

@@ -26,13 +26,13 @@ from ..errors import InputError
 from ..executors import EXECUTORS, in_order
 from ..geometry import Size
 from ..lookup import pick
-from ..records import read_manifest
+from ..records import read_jsonl, read_manifest
 from .annotators import Asking, TemplateAnnotator, open_annotator
 from .depths import as_stored
 from .mix import MIX, open_input
 from .outcome import Kept, Reject
 from .screen import gold_earns_all, screen
-from .shards import ROWS_PER_SHARD, Event, Folder, Run
+from .shards import REJECTS, ROWS_PER_SHARD, Event, Folder, Run
 from .work import Chunk, OpenPrepare, OpenWork, chunks, work
 
 Outcomes = Callable[[int], Iterable[Kept | Reject]]
@@ -107,6 +107,15 @@ def build(
     with _bar(run, None if given.kind == MIX else limit) as bar, closing(run_all(todo())) as events:
         _follow(events, folder, done, bar)
     return folder.finish(keys, done)
+
+
+def main_reasons(manifest: Mapping[str, Any], out: Path, most: int = 3) -> str:
+    """The reasons for which most rows of a finished data set were rejected, each with an example."""
+    examples: dict[str, str] = {}
+    for _, reject in read_jsonl(out / REJECTS):
+        examples.setdefault(reject["reason"], f"{reject['id']}: {reject['detail']}".rstrip(": "))
+    counts = Counter(manifest["rejects_by_reason"])
+    return "; ".join(f"{count} {reason} ({examples[reason]:.200})" for reason, count in counts.most_common(most))
 
 
 def _work(open_work: OpenWork, workers: int, executor: str) -> Callable[[Iterator[Chunk]], Generator[Event]]:

@@ -273,8 +273,14 @@ def open_source(path: Path) -> BinaryIO:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
-    """Line number (from 1) and object of every non-empty line; a bad line is a `Reject` and reading goes on."""
+    """Line number (from 1) and object of every non-empty line; a bad line is a `Reject` and reading goes on.
+
+    Raises `InputError` for a file that cannot be read, or is no text.
+    """
     with open_source(path) as file:
+        if b"\0" in file.read(4096):
+            raise InputError(f"{path}: not a text file (it has zero bytes); expected one JSON object a line, in UTF-8")
+        file.seek(0)
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

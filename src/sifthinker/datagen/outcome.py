@@ -12,6 +12,8 @@ from ..trace import Trace
 class Reject:
     """A row that does not enter the data set.
 
+    Its words can always be written as UTF-8.
+
     id: of the sample, or of the place in the file where no sample could be read (`file.jsonl:12`).
     reason: one short name; the manifest counts rows by it. `REASONS` explains each.
     detail: what was found, for a person.
@@ -20,6 +22,12 @@ class Reject:
     id: str
     reason: str
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("id", "detail"):
+            # Half characters, and bytes of file names that are no UTF-8, as they are written in Python.
+            words = getattr(self, name).encode("utf-8", "backslashreplace").decode()
+            object.__setattr__(self, name, words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def check_all(
         except (IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             yield Reject(place, "malformed_row", f"{type(error).__name__}: {error}")
         else:
-            yield check(found, photos) if (why := _unstorable(found)) is None else Reject(place, "malformed_row", why)
+            yield check(found, photos)
 
 
 def _fields(row: Any) -> str:
@@ -77,17 +77,19 @@ def _fields(row: Any) -> str:
     return f"; found {', '.join(map(str, row)):.200}" if isinstance(row, Mapping) else ""
 
 
-def _unstorable(found: Found) -> str | None:
-    """Why a row cannot be written to a data set as it is, or None."""
-    words = (found.id, found.image, found.question, found.answer, *found.choices)
-    labels = found.meta.get("labels", [])
+def storable(row: Sample | Reject) -> Sample | Reject:
+    """The row, or its `Reject` if it cannot be written to a data set as it is."""
+    if isinstance(row, Reject):
+        return row
+    words = (row.id, row.question, row.answer, *row.choices)
+    labels = row.meta.get("labels", [])
     if not isinstance(labels, (list, tuple)) or not all(isinstance(label, str) for label in labels):
-        return f"labels must be a list of names, got {labels!r:.80}"
+        return Reject(row.id, "malformed_row", f"labels must be a list of names, got {labels!r:.80}")
     try:
-        json.dumps([*words, dict(found.meta)], allow_nan=False, ensure_ascii=False).encode()
+        json.dumps([*words, dict(row.meta)], allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError) as error:
-        return f"{type(error).__name__}: {error}"[:200]
-    return None
+        return Reject(row.id, "malformed_row", f"{type(error).__name__}: {error}"[:200])
+    return row
 
 
 def check(found: Found, photos: FileIndex) -> Sample | Reject:

@@ -2,7 +2,7 @@
 
 A source reads one file or folder and yields, for every row in it, a `Sample` or a `Reject`: nothing that was read
 disappears. It yields the same rows in the same order for the same seed, and never stops at a bad row; only a file
-that cannot be read at all raises `InputError`.
+that cannot be read at all, or in which no row is one of its kind, raises `InputError`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ...geometry import Frame
 from ...lookup import lookup
 from ...sample import Sample
 from ..outcome import Reject
+from ..rows import storable
 from . import coco, gqa, hub, jsonl, lvis, objects365, openimages, refcoco, rgbd, tallyqa, vg, viscot, voc, vsr, yolo
 from .options import Options
 
@@ -38,6 +39,9 @@ class Source:
     license: str = ""
     remote: bool = False
 
+
+PROBED = 32
+"""Rows of which at least one must be a row of its source."""
 
 COCO_TERMS = "annotations CC BY 4.0; images under Flickr's terms, each with its own license"
 YOURS = "yours; not known here"
@@ -158,13 +162,25 @@ def find_source(name: str) -> tuple[Source, str]:
 def open_source(name: str, options: Options) -> Rows:
     """The rows of a source, named as for `find_source`.
 
-    Raises `InputError` for unknown kinds, for paths that do not exist, and for columns where none are asked for.
+    Raises `InputError` for unknown kinds, for paths that do not exist or hold something else, and for columns where
+    none are asked for.
     """
     source, path = find_source(name)
     if options.columns and not source.remote:
         raise InputError(f"source {name!r}: its columns are known; --columns is for hub:")
     if not source.remote and not Path(path).exists():
         raise InputError(f"{path}: no such file or folder (source {name!r})")
-    rows = source.read(Path(path), options)
-    # The first row now: a file that cannot be read at all shows before anything is written.
-    return chain(list(islice(rows, 1)), rows)
+    rows = map(storable, source.read(Path(path), options))
+    # A file that cannot be read at all, or is something else, shows now, before anything is written.
+    first = list[Sample | Reject]()
+    for row in islice(rows, PROBED):
+        first.append(row)
+        if not isinstance(row, Reject) or row.reason not in ("bad_json", "malformed_row"):
+            break
+    else:
+        if len(first) == PROBED and isinstance(row := first[0], Reject):
+            raise InputError(
+                f"{path}: none of its first {PROBED} rows can be read as {name.partition(':')[0]} ({source.about}); "
+                f"the first, {row.id}: {row.detail}"
+            )
+    return chain(first, rows)
