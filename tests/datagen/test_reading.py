@@ -97,7 +97,9 @@ def test_numbers_that_were_not_given(make_job, text, number, wrong):
     assert unknown_number(text, job, number) == wrong
 
 
-WHOLE, CONTEXT = (Stage(role, Area((Box(0, 0, 1, 1),), (None,))) for role in ("whole", "context"))
+WHOLE, CONTEXT, DISTRACTOR = (
+    Stage(role, Area((Box(0, 0, 1, 1),), (None,))) for role in ("whole", "context", "distractor")
+)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +108,68 @@ WHOLE, CONTEXT = (Stage(role, Area((Box(0, 0, 1, 1),), (None,))) for role in ("w
         ("There is a dog in the grass.", "Which animal?", "A dog.", (), True),
         ("There are dogs.", "Which animal?", "dog", (), False),  # words, not parts of words
         ("The dog must be somewhere.", "What does the dog eat?", "dog food", (), False),
-        ("I look for the red dog.", "Is the dog red or blue?", "red", (), False),  # the question has it, too
+        ("I look for the red dog.", "Is the dog red or blue?", "red", (), True),  # one of two that the question names
+        ("I look whether it is red or blue.", "Is the dog red or blue?", "red", (), False),
+        ("I can see that the dog is red.", "Is the dog red or blue?", "red", (), True),
+        ("It is blue.", "Is the dog red or blue?", "red", (), False),
+        ("I look for the red cube.", "How far is the red cube from the ball?", "red", (), False),
+        ("I look for the red cube.", "Is the red cube to the left or to the right?", "left", (), False),
+        ("I look for the red cube and the ball.", "Which is nearer, the red cube or the ball?", "red cube", (), False),
+        ("I look for the red cube and the ball.", "Which is nearer, the red cube or the ball?", "the ball", (), False),
+        ("The ball is surely nearer.", "Which is nearer, the red cube or the ball?", "the ball", (), True),
+        (
+            "The dog is to the left of the cat, clearly.",
+            "Is the dog to the left or to the right of the cat?",
+            "left",
+            (),
+            True,
+        ),
+        (
+            "I look for the right side glass.",
+            'In which third is "right side glass": left, middle or right?',
+            "right",
+            (),
+            False,
+        ),
+        (
+            "The right side glass is right.",
+            'In which third is "right side glass": left, middle or right?',
+            "right",
+            (),
+            True,
+        ),
+        ("It sits in the middle third.", "Which third? left, middle or right?", "middle", (), True),
+        ("Is it left, middle, or right?", "Which third? left, middle, or right?", "left", (), False),
+        ("The bench could stand left or right.", "On the photo, is the bench left or right?", "right", (), False),
         ("I count two of them.", "How many?", "2", (), True),
         ("I count 2.5 or 12 of them.", "How many?", "2", (), False),
         ("One of them is near.", "How many?", "1", (), False),
-        ("No, nothing here.", "Is there a dog?", "no", (), False),
+        ("I see one dog and no other.", "How many dogs?", "1", (), True),
+        ("There is only one.", "How many dogs?", "1", (), True),
+        ("One after the other, I look at the dogs.", "How many dogs?", "1", (), False),
+        ("I count thirteen cats.", "How many cats?", "13", (), True),
+        ("No, nothing here.", "Is there a dog?", "no", (), True),
+        ("No dog comes into view at once.", "Is there a dog?", "no", (), False),
+        (
+            "Yes, the cat is on the mat, so the statement is true.",
+            'Is this true? "The cat is on the mat"',
+            "yes",
+            (),
+            True,
+        ),
+        ("Here the statement is true.", 'Is this true? "The cat is on the mat"', "yes", (), True),
+        ("I look whether the statement is true.", 'Is this true? "The cat is on the mat"', "no", (), False),
+        ("Nothing wrong here, true to life.", "Is there a dog?", "yes", (), False),
         ("The answer is no.", "Is there a dog?", "no", (), True),
         ("It is on the left.", "Where is it?", "A", ("left", "right"), True),
         ("It may be left or right.", "Where is it?", "A", ("left", "right"), False),
+        ("It is on the left, certainly not on the right.", "Where is it?", "A", ("left", "right"), True),
+        ("I do not know yet whether it is left or right.", "Where is it?", "A", ("left", "right"), False),
+        ("The answer: A, I am sure.", "Where is it?", "A", ("left", "right"), True),
+        ("So (A) it is.", "Where is it?", "A", ("left", "right"), True),
+        ("It must be A.", "Where is it?", "A", ("left", "right"), True),
+        ("It is A man.", "Where is it?", "A", ("left", "right"), False),
+        ("I look for the left chair.", "Where is the left chair?", "A", ("left", "right"), False),
         ("Surely option A.", "Where is it?", "A", ("left", "right"), True),
         ("A man stands there.", "Where is it?", "A", ("left", "right"), False),
     ],
@@ -126,6 +182,7 @@ def test_what_a_part_around_the_evidence_may_say():
     sample = Sample("a", None, "Which animal?", "a dog")
     assert not gives_away("Something like a dog is here.", CONTEXT, sample)
     assert gives_away("So the answer is a dog.", CONTEXT, sample)
+    assert not gives_away("No, nothing here.", DISTRACTOR, Sample("a", None, "Is there a dog?", "no"))
 
 
 ENGLISH = "This is the whole picture. To answer I look for the girl under the light, who must be on the left."
