@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,20 @@ def index(tmp_path):
     for name in ("train2017/000000000605.jpg", "a/x/1.jpg", "b/x/1.jpg", "deep/er/only.png"):
         photo(tmp_path / name)
     return FileIndex(tmp_path)
+
+
+def test_memory_does_not_grow_with_the_files_that_are_listed(tmp_path):
+    for number in range(4000):
+        place = tmp_path / f"patch{number % 10}/photo_{number:08d}.jpg"
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+    files = FileIndex(tmp_path)
+    tracemalloc.start()
+    assert files.find("elsewhere/photo_00003456.jpg") == tmp_path / "patch6/photo_00003456.jpg"
+    assert files.find_stem(Path("photo_00000012"), "image") == tmp_path / "patch2/photo_00000012.jpg"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4000 * 250
 
 
 @pytest.mark.parametrize(

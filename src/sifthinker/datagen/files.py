@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -15,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import InputError
 from ..geometry import Size
 from .outcome import Reject
+from .scratch import Spool
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 DEPTH_SUFFIXES = frozenset({".png", ".pgm", ".npy", ".exr", ".tif", ".tiff"})
@@ -35,7 +37,8 @@ class RowError(Exception):
 
 
 class FileIndex:
-    """Files below a folder, found by the names that annotation files use. The folder is listed once, when first asked.
+    """Files below a folder, found by the names that annotation files use. The folder is listed once, when first asked,
+    into a temporary file.
 
     A name is looked up as a path in the folder, then by its last component in any subfolder, where the longest
     common end of the path decides between several; COCO's 2014 names (COCO_train2014_X.jpg) also find X.jpg.
@@ -50,19 +53,18 @@ class FileIndex:
             raise InputError(f"{folder}: no such folder")
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
-        for path in sorted(self.folder.rglob("*")):
-            if path.suffix.lower() in self.suffixes and path.is_file():
-                found.setdefault(path.name, []).append(path)
+    def _by_name(self) -> Spool:
+        found = Spool()
+        for entry in _files(self.folder):
+            if Path(entry.name).suffix.lower() in self.suffixes:
+                found.add(entry.name, entry.path)
         return found
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
-        for paths in self._by_name.values():
-            for path in paths:
-                found.setdefault(path.stem, []).append(path)
+    def _by_stem(self) -> Spool:
+        found = Spool()
+        for name, path in self._by_name:
+            found.add(Path(name).stem, path)
         return found
 
     def find(self, name: str) -> Path:
@@ -74,7 +76,7 @@ class FileIndex:
         except (OSError, ValueError) as error:  # no file can have this name
             raise RowError("image_missing", f"{name:.80}: {error.__class__.__name__}") from error
         last = Path(name).name
-        candidates = self._by_name.get(last) or self._by_name.get(plain_name(last)) or []
+        candidates = self._by_name.of(last) or self._by_name.of(plain_name(last))
         return _closest(name, candidates, "image", self.folder)
 
     def find_stem(self, name: Path, what: str = "depth", endings: tuple[str, ...] = ("", "_d", "_depth")) -> Path:
@@ -83,7 +85,7 @@ class FileIndex:
         Raises `RowError`: `depth_missing`, `depth_ambiguous` (`image_...`).
         """
         for stem in (f"{name.stem}{ending}" for ending in endings):
-            if candidates := self._by_stem.get(stem):
+            if candidates := self._by_stem.of(stem):
                 return _closest(str(name.with_name(stem)), candidates, what, self.folder)
         raise RowError(f"{what}_missing", f"no {what} file for {name.name} in {self.folder}")
 
@@ -93,8 +95,19 @@ def plain_name(name: str) -> str:
     return _COCO_2014.sub("", name)
 
 
-def _closest(name: str, candidates: list[Path], what: str, folder: Path) -> Path:
-    """The candidate that shares most trailing path components with `name`."""
+def _files(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """The files below a folder. Links to folders are not followed; folders that may not be listed are passed over."""
+    with suppress(PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            elif entry.is_file():
+                yield entry
+
+
+def _closest(name: str, found: list[str], what: str, folder: Path) -> Path:
+    """The path that shares most trailing components with `name`."""
+    candidates = sorted(map(Path, found))
     if not candidates:
         raise RowError(f"{what}_missing", f"{name} is not in {folder} or its subfolders")
     if len(candidates) == 1:
