@@ -66,8 +66,11 @@ class Box:
     y1: float
 
     def __post_init__(self) -> None:
-        for name in ("x0", "y0", "x1", "y1"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+        for name, value in zip(("x0", "y0", "x1", "y1"), self, strict=True):
+            if type(value) is not float:
+                object.__setattr__(self, name, float(value))
+        if 0.0 <= self.x0 < self.x1 <= 1.0 and 0.0 <= self.y0 < self.y1 <= 1.0:
+            return
         if problem := _problem(tuple(self), (1.0, 1.0), slack=0.0):
             raise BoxError(problem, f"box {list(self)}: {_EXPLAIN[problem]}; need 0 <= x0 < x1 <= 1, same for y")
 

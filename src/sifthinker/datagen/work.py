@@ -111,11 +111,12 @@ def work(
 
 def _all_of(outcomes: Iterable[Kept | Reject], size: int) -> Iterator[Kept | Reject]:
     """The next `size` outcomes. Raises `SifError` where there are fewer: rows would go to the shard of others."""
-    number = 0
-    for number, outcome in enumerate(islice(outcomes, size), 1):
+    given = 0
+    for outcome in islice(outcomes, size):
+        given += 1
         yield outcome
-    if number < size:
-        raise SifError(f"the annotator gave back {number} of the {size} rows of a shard; it must give each, in order")
+    if given < size:
+        raise SifError(f"the annotator gave back {given} of the {size} rows of a shard; it must give each, in order")
 
 
 def prepare_piece(piece: deque[Row], add_depth: AddDepth, seed: int, steps: int | None) -> Iterator[Item]:
