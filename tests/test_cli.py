@@ -167,6 +167,21 @@ def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: 
         assert message in lines[0], (arguments, lines[0])
 
 
+def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sifthinker.datagen.build.build", interrupted)
+    assert cli.run(["build", "jsonl:rows.jsonl", "--out", str(tmp_path / "out")]) == 130
+    assert "interrupted; commands with --resume go on" in capsys.readouterr().err
+
+
+def test_a_source_without_rows_is_no_success(tmp_path: Path, capsys) -> None:
+    (tmp_path / "rows.jsonl").touch()
+    assert cli.run(["build", f"jsonl:{tmp_path}/rows.jsonl", "--out", str(tmp_path / "out")]) == 1
+    assert "rows.jsonl has none" in capsys.readouterr().err
+
+
 def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     def full(*_: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device", "data.parquet")

@@ -19,12 +19,14 @@ from sifthinker.records import (
     JsonlWriter,
     ShardWriter,
     atomic_write,
+    count_rows,
     from_row,
     photo_bytes,
     read_jsonl,
     read_manifest,
     read_rows,
     read_samples,
+    rows_at,
     to_row,
 )
 from sifthinker.sample import Sample, open_photo
@@ -170,8 +172,9 @@ def test_reading_what_is_not_a_data_set_says_so(tmp_path):
     with pytest.raises(InputError, match="no data set here; expected a folder with data"):
         list(read_rows(tmp_path))
     (tmp_path / "data-00000.parquet").write_bytes(b"torn")
-    with pytest.raises(InputError, match=r"data-00000\.parquet: not a Parquet file"):
-        list(read_rows(tmp_path))
+    for read in (lambda: list(read_rows(tmp_path)), lambda: count_rows(tmp_path), lambda: list(rows_at(tmp_path, [0]))):
+        with pytest.raises(InputError, match=r"data-00000\.parquet: not a Parquet file, or not all of it"):
+            read()
     with pytest.raises(InputError, match=r"manifest.json: no manifest; .*--resume"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text('{"schema": 99}')

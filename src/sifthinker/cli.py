@@ -40,6 +40,7 @@ Split = Annotated[
 Images = Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")]
+INTERRUPTED = 130
 TRAIN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 """Packages of the extra of that name, which most commands do without."""
 AFTER_THE_FIRST_S = 10.0
@@ -78,6 +79,8 @@ def run(arguments: list[str]) -> int:
     """Run the command line `arguments` and return the exit code."""
     try:
         code = app(args=arguments or ["--help"], standalone_mode=False)
+        if code == INTERRUPTED:  # what typer makes of it
+            raise KeyboardInterrupt
     except InputError as error:
         return _fail(2, str(error))
     except Paused as error:
@@ -85,7 +88,7 @@ def run(arguments: list[str]) -> int:
     except SifError as error:
         return _fail(1, str(error))
     except KeyboardInterrupt:
-        return _fail(130, "interrupted; commands with --resume go on from where they were")
+        return _fail(INTERRUPTED, "interrupted; commands with --resume go on from where they were")
     except Exception as error:
         if disk_full(error):
             where = getattr(error, "filename", None) or "output"
@@ -219,7 +222,9 @@ def build(
     missing = manifest.get("missing", ())
     still = f"\n  {len(missing)} shards are missing: run the other parts, or --resume without --part" if missing else ""
     _print(manifest, as_json, _counts(manifest, out) + still)
-    if manifest["read"] and not manifest["kept"] and not missing:
+    if not manifest["read"] and not missing:
+        raise SifError(f"no row was kept: {source} has none")
+    if not manifest["kept"] and not missing:
         raise SifError(f"no row was kept: {main_reasons(manifest, out)}; all are in {out}/rejects.jsonl")
 
 

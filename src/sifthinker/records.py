@@ -34,6 +34,7 @@ from .trace import Trace, format_trace
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet
 
 SCHEMA = 1
 """Version of the rows; a reader refuses newer ones."""
@@ -381,24 +382,27 @@ def shard_paths(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob("data-*.parquet"), key=lambda path: (len(path.name), path.name))
 
 
+def _parquet(shard: Path) -> pyarrow.parquet.ParquetFile:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(shard)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{shard}: not a Parquet file, or not all of it ({error})") from error
+
+
 def read_rows(path: str | Path) -> Iterator[Row]:
     """The rows of a data set folder or of one shard, in order.
 
     Raises `InputError` for a missing or empty folder, unreadable files, and rows of a newer schema.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = Path(path)
     shards = shard_paths(path) if path.is_dir() else [path]
     if not path.exists() or not shards:
         raise InputError(f"{path}: no data set here; expected a folder with data-*.parquet (see `sifthinker build`)")
     for shard in shards:
-        try:
-            file = pq.ParquetFile(shard)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{shard}: not a Parquet file ({error})") from error
-        with file:
+        with _parquet(shard) as file:
             if missing := _FEATURES.keys() - set(file.schema_arrow.names):
                 raise InputError(f"{shard}: columns are missing: {', '.join(sorted(missing))}; not a data set of ours")
             for batch in file.iter_batches(batch_size=64):
@@ -410,19 +414,18 @@ def read_rows(path: str | Path) -> Iterator[Row]:
 
 def count_rows(folder: str | Path, limit: int | None = None) -> int:
     """Rows of a data set folder, at most `limit`."""
-    import pyarrow.parquet as pq
-
-    rows = sum(pq.read_metadata(shard).num_rows for shard in shard_paths(folder))
+    rows = 0
+    for shard in shard_paths(folder):
+        with _parquet(shard) as file:
+            rows += file.metadata.num_rows
     return rows if limit is None else min(rows, limit)
 
 
 def rows_at(folder: str | Path, numbers: Sequence[int]) -> Iterator[Row]:
     """The rows with the given numbers (from 0, ascending) of a data set folder; reads only the parts that hold them."""
-    import pyarrow.parquet as pq
-
     wanted, first = list(numbers), 0
     for shard in shard_paths(folder):
-        with pq.ParquetFile(shard) as file:
+        with _parquet(shard) as file:
             for group in range(file.num_row_groups):
                 end = first + file.metadata.row_group(group).num_rows
                 here = [n - first for n in wanted if first <= n < end]

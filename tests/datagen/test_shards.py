@@ -218,3 +218,9 @@ def test_the_contact_sheet_shows_rows_of_the_seed(run, tmp_path, monkeypatch):
     sheets = [sheet(tmp_path / "out", 14, seed) for seed in (1, 1, 2)]
     assert sheets[0] == sheets[1] != sheets[2]
     assert sheets[0] == (tmp_path / "out/contact_sheet.png").read_bytes()
+
+
+def test_only_the_settings_that_changed_are_named(run, stopped, tmp_path):
+    with pytest.raises(InputError) as caught:
+        run(steps=3)
+    assert "begun with other settings (config.steps was None, now 3); choose" in str(caught.value)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sifthinker.errors import InputError
-from sifthinker.records import ShardWriter, to_row
+from sifthinker.records import ShardWriter, read_rows, to_row
 from sifthinker.rewards import REWARDS
-from sifthinker.training.check import check, summary
+from sifthinker.training.check import _decoded, check, summary
 from tests.training import mini
 
 
@@ -172,3 +172,12 @@ def test_the_model_of_the_recipes_is_the_demo(tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def test_rows_are_looked_at_all_over_the_set(made):
+    data, _ = made
+    pairs, unreadable = _decoded(str(data), None, 3, "source", [])
+    assert not unreadable
+    ids = [row["id"] for row in read_rows(data)]
+    assert [sample.id for sample, _ in pairs] == [ids[0], ids[len(ids) // 3], ids[2 * len(ids) // 3]]
+    assert check(str(data), limit=3)["total"] == len(ids)

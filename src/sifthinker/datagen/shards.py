@@ -158,11 +158,7 @@ class Folder:
 
     def _same(self, before: Mapping[str, Any]) -> None:
         """Raise `InputError` when the folder was begun with other settings."""
-        changed = [
-            f"{key} was {before.get(key)!r}, now {value!r}"
-            for key, value in self.run.identity().items()
-            if before.get(key) != value
-        ]
+        changed = [f"{name} was {was!r}, now {now!r}" for name, was, now in _changes(dict(before), self.run.identity())]
         if changed:
             raise InputError(f"{self.out}: begun with other settings ({'; '.join(changed)}); choose another --out")
 
@@ -312,6 +308,16 @@ def _facts(row: Sample | Reject) -> list[Any]:
         [list(box) for box in row.boxes],
         dict(row.meta),
     ]
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any], within: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """What has another value now than before, in nested settings by their paths: (a.b, before, now)."""
+    for key, value in now.items():
+        was = before.get(key)
+        if isinstance(was, dict) and isinstance(value, dict):
+            yield from _changes(was, value, f"{within}{key}.")
+        elif was != value:
+            yield f"{within}{key}", was, value
 
 
 def _versions() -> dict[str, str]:

@@ -6,12 +6,12 @@ Checks against a second engine are left out.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,7 +69,8 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
     gold = _gold(pairs, functions, problems)
     corrupted = _corrupted(pairs, functions, problems)
     result: dict[str, Any] = {
-        "rows": len(pairs), "unreadable": unreadable, "gold_rewards": gold, "corrupted_rewards": corrupted,
+        "rows": len(pairs), "total": count_rows(folder, most), "unreadable": unreadable,
+        "gold_rewards": gold, "corrupted_rewards": corrupted,
     }  # fmt: skip
     if config is not None:
         from .grpo import GrpoConfig, warn_of_few_visits
@@ -91,7 +92,7 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
     sheet = (out or Path(folder)) / "check.png"
     with disk_errors(sheet):
         sheet.parent.mkdir(parents=True, exist_ok=True)
-        _sheet(pairs[:SHEET_TILES]).save(sheet)
+        _sheet(pairs[:: max(1, len(pairs) // SHEET_TILES)][:SHEET_TILES]).save(sheet)
     return {"ready": not problems, "problems": problems, **result, "contact_sheet": str(sheet)}
 
 
@@ -224,17 +225,21 @@ def _corrupted(
 def _decoded(
     folder: str, most: int | None, limit: int, depth: str, problems: list[str]
 ) -> tuple[list[tuple[Sample, Trace | None]], list[str]]:
-    """The first `limit` rows that can be decoded, and the ids of those, of all or the first `most`, that cannot."""
+    """`limit` rows, spread over the set, and the ids of those, of all or the first `most`, that cannot be decoded."""
     pairs: list[tuple[Sample, Trace | None]] = []
     unreadable: list[str] = []
-    rows, total = (as_asked(row, depth) for row in islice(read_rows(folder), most)), count_rows(folder, most)
+    rows, total = (as_asked(row, depth) for row in itertools.islice(read_rows(folder), most)), count_rows(folder, most)
+    count = min(limit, total)
+    # Sources stand one after the other: the first rows are of the first.
+    wanted = {i * total // count for i in range(count)}
+    numbers = itertools.count()
     with ThreadPoolExecutor() as pool, tqdm(total=total, desc="pictures", unit="row") as bar:
-        while batch := list(islice(rows, READ)):
-            for row, pair in zip(batch, pool.map(_pair, batch), strict=True):
+        while batch := list(itertools.islice(rows, READ)):
+            for row, pair, number in zip(batch, pool.map(_pair, batch), numbers, strict=False):
                 if isinstance(pair, InputError):
                     unreadable.append(row["id"])
                     problems.append(str(pair))
-                elif len(pairs) < limit:
+                elif number in wanted:
                     pairs.append(pair)
             bar.update(len(batch))
     if len(unreadable) > (allowed := allowed_unreadable(total)):
@@ -256,7 +261,7 @@ def _tokens(config: Any, args: Any, problems: list[str]) -> tuple[dict[str, Any]
     processor = load_processor(config.model, max_pixels=config.max_pixels)
     grid = pixel_grid(processor) or family_of(model_config(config.model).model_type).grid
     ruler = ruler_of(config, args, processor, grid)
-    rows = (as_asked(row, config.depth) for row in islice(read_rows(config.data), config.limit))
+    rows = (as_asked(row, config.depth) for row in itertools.islice(read_rows(config.data), config.limit))
     lengths = ruler.lengths(rows, count_rows(config.data, config.limit))
     fit = ruler.fit(lengths)
     says = ruler.says(lengths, fit)
@@ -325,7 +330,7 @@ def _picture(sample: Sample) -> Image.Image:
 
 def summary(result: dict[str, Any]) -> str:
     """The result for a terminal."""
-    lines = [f"rows looked at: {result['rows']}"]
+    lines = [f"rows looked at: {result['rows']} of {result['total']}"]
     if unreadable := result["unreadable"]:
         named = ", ".join(unreadable[:NAMED] + ["..."] * (len(unreadable) > NAMED))
         lines.append(f"rows whose pictures cannot be decoded: {len(unreadable)} ({named})")
