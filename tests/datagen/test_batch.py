@@ -72,6 +72,28 @@ def test_a_data_set_by_batch_files(tmp_path):
                  asking=Asking(replies=out))["kept"] == 8  # fmt: skip
 
 
+def test_a_result_that_never_comes_is_asked_for_again(tmp_path):
+    rows, out = own_rows(tmp_path, 3), tmp_path / "out"
+
+    def run():
+        return build(f"jsonl:{rows}", out, annotator="batch:m", resume=True)
+
+    with pytest.raises(Paused):
+        run()
+    written = out / "batch" / "requests-000.jsonl"
+    first = requests_of(written)
+    (out / "batch" / "results-0.jsonl").write_text("".join(map(result, first[:2])))
+    with pytest.raises(Paused, match="1 requests wait .*; no request is new"):
+        run()
+    # As the message says.
+    written.unlink()
+    with pytest.raises(Paused, match="1 requests wait"):
+        run()
+    assert [r["custom_id"] for r in requests_of(written)] == [first[2]["custom_id"]]
+    (out / "batch" / "results-1.jsonl").write_text(result(first[2]))
+    assert run()["kept"] == 3
+
+
 def test_files_are_split_at_the_limits(tmp_path, monkeypatch):
     rows = own_rows(tmp_path, 5)
     monkeypatch.setattr(batch, "MOST_LINES", 2)

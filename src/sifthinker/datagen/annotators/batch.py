@@ -62,7 +62,7 @@ class Batch:
                 # Not parsed: a line holds pictures, and its first field is all that is wanted.
                 self._asked.update(line[len(_HEAD) :].partition(b'"')[0].decode() for line in file)
         answered: set[str] = set()
-        for key, reply in self._results():
+        for key, reply in self._results(replies):
             if reply.text is None:
                 self.failed[key] += 1
                 self.errors[key] = reply.error or ""
@@ -71,11 +71,13 @@ class Batch:
                 replies.add(key, reply, self.model)
         replies.reload()
 
-    def _results(self) -> Iterator[tuple[str, Reply]]:
+    def _results(self, replies: Replies) -> Iterator[tuple[str, Reply]]:
         for path in sorted(self.folder.glob("results*.jsonl")):
             for number, line in read_jsonl(path):
                 key = str(line.get("custom_id"))
                 if key not in self._asked:
+                    if replies.find(key):
+                        continue  # taken before; its requests were deleted, as one may
                     raise InputError(
                         f"{path}:{number}: custom_id {key!r} is in none of the requests-*.jsonl beside it; "
                         "are these the results of this data set?"
