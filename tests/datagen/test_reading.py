@@ -159,6 +159,7 @@ WHOLE, CONTEXT, DISTRACTOR = (
         ),
         ("Here the statement is true.", 'Is this true? "The cat is on the mat"', "yes", (), True),
         ("I look whether the statement is true.", 'Is this true? "The cat is on the mat"', "no", (), False),
+        ("I look whether the statement is true.", 'Is this true? "The cat is on the mat"', "yes", (), False),
         ("Nothing wrong here, true to life.", "Is there a dog?", "yes", (), False),
         ("The answer is no.", "Is there a dog?", "no", (), True),
         ("It is on the left.", "Where is it?", "A", ("left", "right"), True),

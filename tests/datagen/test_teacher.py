@@ -245,6 +245,20 @@ def test_a_budget_is_never_overspent_and_the_work_goes_on_later(make_job, tmp_pa
         open_annotator(name, 0, tmp_path, Asking(budget=3.0))
 
 
+def test_a_budget_holds_where_prompts_cost_far_more_than_estimated(make_job, tmp_path):
+    """At first, and when later runs begin."""
+    jobs = [make_job(n) for n in range(12)]
+
+    def answer(body):
+        return completion(reply_to(body)) | {"usage": {"prompt_tokens": 12_000, "completion_tokens": 100}}
+
+    with serve(answer, latency_s=0.1) as server:
+        for tokens in (30_000, 60_000):
+            with pytest.raises(Paused, match="budget is spent"):
+                ask(f"m@{server.url}", jobs, tmp_path, Asking(concurrency=8, budget_tokens=tokens))
+            assert tokens - 13_200 < server.count * 12_100 <= tokens
+
+
 def test_requests_a_minute_hold_for_teachers(make_job, tmp_path):
     with serve(reply_to) as server:
         ask(f"m@{server.url}", [make_job(n) for n in range(9)], tmp_path, Asking(rpm=600))

@@ -120,6 +120,7 @@ _NUMBERS = (
 )
 _JUDGED = {"yes": ["yes", "true", "correct"], "no": ["no", "false", "wrong", "incorrect", "not true", "not correct"]}
 _ANSWER_IS = re.compile(
+    r"(?<!\bif the )(?<!\bif this )(?<!\bwhether the )(?<!\bwhether this )"
     r"\b(?:answer|statement|claim)\s*(?:is|:|must be|will be|would be)\s*([\"'“(]*(?:an?\s|the\s)?)"
 )
 _LETTER_IS = re.compile(

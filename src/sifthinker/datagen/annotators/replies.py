@@ -29,7 +29,7 @@ class Replies:
     """The replies in a folder, and a new file for those to come.
 
     others: further folders (of replies, or of data sets that have some) to look in. spent: tokens of prompts and of
-    completions that the replies in `folder` took, kept up to date. models: who replied, when the folder was read.
+    completions that the replies in `folder` took, kept up to date. models: who replied, when the folder was read. largest_prompt: of those in `folder`, in tokens; None: there are none.
     Memory: 16 bytes a reply.
     Raises `InputError` for other folders without replies.
     """
@@ -45,6 +45,7 @@ class Replies:
         """Find also what was added since the folder was opened."""
         self.spent[:] = [0, 0]
         self.models: set[str] = set()
+        self.largest_prompt: int | None = None
         self._files: list[BinaryIO] = []
         heads, places = array("Q"), array("Q")
         for number, path in enumerate([*_files(self.folder), *self._others]):
@@ -55,6 +56,7 @@ class Replies:
                 self.models.add(entry["model"])
                 if path.parent == self.folder:
                     self._count(entry["usage"])
+                    self.largest_prompt = max(self.largest_prompt or 0, entry["usage"].get("prompt_tokens", 0))
         order = np.argsort(np.frombuffer(heads, np.uint64), kind="stable") if heads else []
         self._heads, self._places = (np.array(values, np.uint64)[order] for values in (heads, places))
 

@@ -110,7 +110,7 @@ def open_account(out: Path, asking: Asking) -> Account:
     """The account of the data set in `out`. Raises `InputError` for settings that contradict each other."""
     replies = Replies(out / REPLIES, *([asking.replies] if asking.replies else []))
     limits = (asking.budget_tokens, asking.budget, asking.price_in, asking.price_out)
-    return Account(replies, Budget(*limits, replies.spent))
+    return Account(replies, Budget(*limits, replies.spent, replies.largest_prompt))
 
 
 class Teacher:
