@@ -83,7 +83,7 @@ def test_a_result_that_never_comes_is_asked_for_again(tmp_path):
     written = out / "batch" / "requests-000.jsonl"
     first = requests_of(written)
     (out / "batch" / "results-0.jsonl").write_text("".join(map(result, first[:2])))
-    with pytest.raises(Paused, match="1 requests wait .*; no request is new"):
+    with pytest.raises(Paused, match=r"1 requests wait .*; no request is new"):
         run()
     # As the message says.
     written.unlink()
@@ -92,6 +92,30 @@ def test_a_result_that_never_comes_is_asked_for_again(tmp_path):
     assert [r["custom_id"] for r in requests_of(written)] == [first[2]["custom_id"]]
     (out / "batch" / "results-1.jsonl").write_text(result(first[2]))
     assert run()["kept"] == 3
+
+
+def test_fields_that_the_service_refuses_are_left_out(tmp_path):
+    """One after the other, as services name them, and for all rows; a service that goes on refusing is given up."""
+    rows, out = own_rows(tmp_path, 3), tmp_path / "out"
+
+    def answer(body):
+        for name, words in (("max_tokens", "Use 'max_completion_tokens' instead."), ("seed", ""), ("temperature", "")):
+            if name in body:
+                message = f"Unsupported parameter: '{name}' is not supported with this model. {words}"
+                return {"status_code": 400, "body": {"error": {"message": message}}}
+        return REFUSED if body["messages"][1]["content"][-1]["text"].endswith("thing 2") else None
+
+    for turn, count in enumerate((3, 3, 3, 3, 1)):
+        with pytest.raises(Paused, match=f"{count} requests wait"):
+            build(f"jsonl:{rows}", out, annotator="batch:o3", resume=True)
+        requests = requests_of(out / "batch" / f"requests-{turn:03d}.jsonl")
+        assert len(requests) == count
+        results = "".join(result(request, response=answer(request["body"])) for request in requests)
+        (out / "batch" / f"results-{turn}.jsonl").write_text(results)
+    assert requests[0]["body"]["max_completion_tokens"] == 1200
+    assert not {"max_tokens", "seed", "temperature"} & requests[0]["body"].keys()
+    manifest = build(f"jsonl:{rows}", out, annotator="batch:o3", resume=True)
+    assert (manifest["kept"], manifest["rejects_by_reason"]) == (2, {"annotator_failed": 1})
 
 
 def test_files_are_split_at_the_limits(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import io
 import os
 import re
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count, cycle
@@ -179,11 +179,11 @@ class ServerEngine:
         """The server's answer, without the fields that it refuses."""
         import openai
 
-        sent = _without(body, self._refused)
+        sent = without_fields(body, self._refused)
         try:
             return await client.post("/chat/completions", body=sent, cast_to=object)
         except openai.BadRequestError as error:
-            name = _refused_field(_reason(error), sent)
+            name = refused_field(_reason(error), sent)
             if name is None:
                 raise
             if name not in self._refused:
@@ -232,7 +232,7 @@ def about_tokens(request: Request) -> int:
     return letters // 3 + pixels // 500 + request.max_tokens
 
 
-_FIELDS = {
+FIELDS = {
     "response_format": re.compile(r"response.?format|json.?schema|guided|grammar|structured", re.IGNORECASE),
     "max_tokens": re.compile(r"max_completion_tokens"),
     "temperature": re.compile(r"temperature"),
@@ -242,14 +242,14 @@ _FIELDS = {
 _NOT_KNOWN = re.compile(r"support|unrecogni|unknown|permitted|extra|available|not implemented", re.IGNORECASE)
 
 
-def _refused_field(reason: str, sent: Mapping[str, Any]) -> str | None:
+def refused_field(reason: str, sent: Container[str]) -> str | None:
     """Which field a server refuses that can be left out."""
     if not _NOT_KNOWN.search(reason):
         return None
-    return next((name for name, words in _FIELDS.items() if name in sent and words.search(reason)), None)
+    return next((name for name, words in FIELDS.items() if name in sent and words.search(reason)), None)
 
 
-def _without(body: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:
+def without_fields(body: Mapping[str, Any], refused: Container[str]) -> dict[str, Any]:
     """A body without the fields that the server refuses; `max_tokens` goes by its newer name."""
     sent = {name: value for name, value in body.items() if name not in refused}
     if "max_tokens" in refused:

@@ -9,14 +9,14 @@ The `custom_id` is the key under which a reply is kept (`replies`). Sending file
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...engines.engine import Reply
-from ...engines.server import reply_of
+from ...engines.server import FIELDS, refused_field, reply_of, without_fields
 from ...errors import InputError, Paused
 from ...records import disk_errors, read_jsonl
 from .replies import Replies
@@ -40,13 +40,16 @@ class Pending:
 class Batch:
     """The batch files of a data set.
 
-    replies: receives what the results hold. `failed` counts the results of a key that were errors.
+    `failed` counts the results of a key that were errors; `refused` has the fields of its requests that such an error
+    refused, and `left_out` those of any key: requests are written without them from then on.
     Raises `InputError` for result files that are none.
     """
 
     def __init__(self, folder: Path, model: str) -> None:
         self.folder, self.model = folder, model
         self.failed: Counter[str] = Counter()
+        self.refused: defaultdict[str, set[str]] = defaultdict(set)
+        self.left_out: set[str] = set()
         self.errors: dict[str, str] = {}
         self.waiting = 0
         self._asked: Counter[str] = Counter()
@@ -55,8 +58,12 @@ class Batch:
         self._lines = self._size = 0
         self._written: list[Path] = []
 
+    def faults(self, key: str) -> int:
+        """How many errors of a key were about more than a field that is left out the next time."""
+        return self.failed[key] - len(self.refused[key])
+
     def read(self, replies: Replies) -> None:
-        """Take what the result files hold, and note which requests were written before."""
+        """Put what the result files hold into `replies`, and note which requests were written before."""
         for path in sorted(self.folder.glob("requests-*.jsonl")):
             with path.open("rb") as file:
                 # Not parsed: a line holds pictures, and its first field is all that is wanted.
@@ -66,6 +73,9 @@ class Batch:
             if reply.text is None:
                 self.failed[key] += 1
                 self.errors[key] = reply.error or ""
+                if field := refused_field(self.errors[key], FIELDS):
+                    self.refused[key].add(field)
+                    self.left_out.add(field)
             elif key not in answered and replies.find(key) is None:
                 answered.add(key)
                 replies.add(key, reply, self.model)
@@ -94,7 +104,8 @@ class Batch:
         self.waiting += 1
         if self._asked[pending.key] > self.failed[pending.key]:
             return
-        line = {"custom_id": pending.key, "method": "POST", "url": "/v1/chat/completions", "body": pending.body}
+        line = {"custom_id": pending.key, "method": "POST", "url": "/v1/chat/completions"}
+        line["body"] = without_fields(pending.body, self.left_out)
         data = json.dumps(line, ensure_ascii=False).encode() + b"\n"
         if self._lines and (self._lines >= MOST_LINES or self._size + len(data) > MOST_BYTES):
             self._finish()

@@ -20,7 +20,7 @@ import numpy as np
 
 from ...engines import Reply
 from ...errors import InputError
-from ...records import JsonlWriter, disk_errors
+from ...records import JsonlWriter, digest, disk_errors
 
 FOLDER = "replies"
 
@@ -29,8 +29,8 @@ class Replies:
     """The replies in a folder, and a new file for those to come.
 
     others: further folders (of replies, or of data sets that have some) to look in. spent: tokens of prompts and of
-    completions that the replies in `folder` took, kept up to date. models: who replied, when the folder was read. largest_prompt: of those in `folder`, in tokens; None: there are none.
-    Memory: 16 bytes a reply.
+    completions that the replies in `folder` took, kept up to date. When the folder was read: models: who replied, also
+    in `others`; largest_prompt: in tokens, of the replies in `folder`; None: there are none. Memory: 16 bytes a reply.
     Raises `InputError` for other folders without replies.
     """
 
@@ -130,5 +130,5 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _head(key: str) -> int:
-    """The first 64 bits of a key."""
-    return int(key[:16], 16)
+    """64 bits of a key, which may be any word: strangers are looked for, too."""
+    return int.from_bytes(digest(key.encode(errors="surrogatepass"))[:8])

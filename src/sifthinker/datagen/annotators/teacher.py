@@ -194,7 +194,7 @@ class Teacher:
         return Reject(job.sample.id, "annotator_invalid", f"{1 + self.asking.repairs} replies; the last: {fault}")
 
     def _pending(self, key: str, request: Request) -> Pending | Reject:
-        if self._batch.failed[key] > self.asking.repairs:
+        if self._batch.faults(key) > self.asking.repairs:
             return Reject(request.id, "annotator_failed", self._batch.errors[key])
         return Pending(key, wire(self.model, request), self._batch)
 
