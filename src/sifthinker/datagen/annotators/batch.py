@@ -104,8 +104,8 @@ class Batch:
         self.waiting += 1
         if self._asked[pending.key] > self.failed[pending.key]:
             return
-        line = {"custom_id": pending.key, "method": "POST", "url": "/v1/chat/completions"}
-        line["body"] = without_fields(pending.body, self.left_out)
+        body = without_fields(pending.body, self.left_out)
+        line = {"custom_id": pending.key, "method": "POST", "url": "/v1/chat/completions", "body": body}
         data = json.dumps(line, ensure_ascii=False).encode() + b"\n"
         if self._lines and (self._lines >= MOST_LINES or self._size + len(data) > MOST_BYTES):
             self._finish()
