@@ -111,6 +111,13 @@ WHOLE, CONTEXT, DISTRACTOR = (
         ("I look for the red dog.", "Is the dog red or blue?", "red", (), True),  # one of two that the question names
         ("I look whether it is red or blue.", "Is the dog red or blue?", "red", (), False),
         ("I can see that the dog is red.", "Is the dog red or blue?", "red", (), True),
+        (
+            "I am asked: Was it lower or higher than that, or level?",
+            "Was it lower or higher than that, or level?",
+            "A",
+            ("lower", "higher", "level"),
+            False,
+        ),
         ("It is blue.", "Is the dog red or blue?", "red", (), False),
         ("I look for the red cube.", "How far is the red cube from the ball?", "red", (), False),
         ("I look for the red cube.", "Is the red cube to the left or to the right?", "left", (), False),

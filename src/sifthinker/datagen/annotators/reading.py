@@ -154,8 +154,8 @@ def gives_away(text: str, stage: Stage, sample: Sample) -> bool:
     if stage.role == "whole" and (first := _BEGINS_WITH.match(said)) and first[1] == names[0]:
         return True
     question, others = sample.question.casefold(), _other_answers(sample)
-    for quoted in _QUOTED.findall(question):  # "the left dog" tells nothing about where it is
-        said = said.replace(quoted, "")
+    for told in (question.strip(), *_QUOTED.findall(question)):  # "the left dog" tells nothing about where it is
+        said = said.replace(told, "")
     if "one" in names and any(found[1] is None or _counted(found[1], question) for found in _ONE.finditer(said)):
         return True
     offered = bool(others) and all(_find(question, other) >= 0 for other in others)
