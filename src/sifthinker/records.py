@@ -190,7 +190,7 @@ class JsonlWriter:
 def to_row(sample: Sample, trace: Trace | None, source: str, annotator: str) -> Row:
     """A sample and its gold trace (None: no completion, for sets that are only asked) as a row.
 
-    source: where it comes from, for example `coco`. annotator: who wrote the words, for example `template-2`.
+    source: where it comes from, for example `coco`. annotator: who wrote the words, for example `template-3`.
     Raises `InputError` when photo or depth cannot be read, and `ValueError` for a trace that cannot be written.
     """
     depth = sample.depth_map()

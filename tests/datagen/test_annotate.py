@@ -54,6 +54,16 @@ def test_early_words_do_not_tell_a_count(make_job):
         assert not any(re.search(r"\b(2|two)\b", text) for text in words[:-1])
 
 
+@pytest.mark.parametrize(("question", "told"), [("What is at the box?", False), ("Is the potted plant green?", True)])
+def test_early_words_do_not_tell_an_answer_that_is_a_label(make_job, question, told):
+    answer = "green" if told else "potted plant"
+    early = set()
+    for number in range(12):
+        job = make_job(number, question=question, answer=answer, meta={"labels": ["potted plant"]})
+        early.update(TemplateAnnotator(0).words(job).texts[:-1])
+    assert any("look for the potted plant" in text for text in early) == told
+
+
 # --- several annotators --------------------------------------------------------------------------------------------
 
 
@@ -71,9 +81,9 @@ def test_a_mixture_is_drawn_by_the_id_of_the_sample(tmp_path, make_job):
         assert by == backwards[::-1]
         assert by == [w.by for _, w in open_annotator({"template": 0.75, name: 0.25}, 0, tmp_path).annotate(jobs)]
         assert by != [w.by for _, w in open_annotator({"template": 0.75, name: 0.25}, 1, tmp_path).annotate(jobs)]
-        assert set(by) == {"template-2", name}
+        assert set(by) == {"template-3", name}
         assert 4 <= by.count(name) <= 16
-        assert mixture.name == f"template-2:0.75,{name}:0.25"
+        assert mixture.name == f"template-3:0.75,{name}:0.25"
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_small_build(tmp_path):
     assert (manifest["read"], manifest["kept"], manifest["annotator"], manifest["with_depth"]) == (
         8,
         5,
-        "template-2",
+        "template-3",
         0,
     )
     (row, *_) = read_rows(out)
@@ -343,9 +343,9 @@ def test_rows_say_which_annotator_wrote_them(tmp_path):
         name = f"test-model@{server.url}"
         manifest = build(f"jsonl:{rows}", tmp_path / "out", annotator=f"template:0.5,{name}:0.5")
         wrote = Counter(row["annotator"] for row in read_rows(tmp_path / "out"))
-        assert wrote == {"template-2": 16 - server.count, name: server.count}
+        assert wrote == {"template-3": 16 - server.count, name: server.count}
         assert 4 <= server.count <= 12
-    assert manifest["annotator"] == f"template-2:0.5,{name}:0.5"
+    assert manifest["annotator"] == f"template-3:0.5,{name}:0.5"
     assert "the column annotator says who wrote it" in (tmp_path / "out" / "README.md").read_text()
 
 

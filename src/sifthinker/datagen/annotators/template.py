@@ -10,6 +10,7 @@ from ..expand import Role, Stage
 from ..outcome import Reject
 from ..seeds import row_rng
 from .job import Answer, Item, Job, Words
+from .reading import gives_away
 
 WORDS: Mapping[Role, tuple[str, ...]] = {
     "whole": (
@@ -44,11 +45,14 @@ BACK = (
 )
 """Wordings for a context after a distractor."""
 
+UNNAMED = "what the question is about"
+"""What is looked for where nobody says what it is, or where its name is the answer."""
+
 
 class TemplateAnnotator:
     """Plain sentences about what is known: labels, depths, answer. The same seed gives the same words."""
 
-    name = "template-2"
+    name = "template-3"
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -59,13 +63,16 @@ class TemplateAnnotator:
 
     def words(self, job: Job) -> Words:
         rng = row_rng(self.seed, f"words {job.sample.id}")
+        things = _things(job.sample)
+        if gives_away(f"I look for {things}.", job.stages[0], job.sample):
+            things = UNNAMED
         said: list[str] = []
         texts = []
         for number, stage in enumerate(job.stages):
             corrected = stage.role == "context" and job.stages[number - 1].role == "distractor"
             wordings = [words for words in (BACK if corrected else WORDS[stage.role]) if words not in said]
             said.append(wordings[int(rng.integers(len(wordings)))])
-            texts.append(_filled(said[-1], stage, job.sample))
+            texts.append(_filled(said[-1], stage, job.sample, things))
         return Words(tuple(texts), self.name)
 
     @asynccontextmanager
@@ -78,11 +85,11 @@ class TemplateAnnotator:
         yield write
 
 
-def _filled(wording: str, stage: Stage, sample: Sample) -> str:
+def _filled(wording: str, stage: Stage, sample: Sample, things: str) -> str:
     depth = stage.area.depths[0]
     return wording.format(
         question=sample.question if sample.question.endswith(("?", ".", "!")) else f"{sample.question}.",
-        things=_things(sample),
+        things=things,
         evidence=_evidence(stage, sample) if stage.role == "gold" else "",
         answer=sample.answer.rstrip("."),
         depth="" if depth is None else f", at depth {depth:.3f}",
@@ -98,7 +105,7 @@ def _labels(sample: Sample) -> list[str]:
 def _things(sample: Sample) -> str:
     """What is looked for, without telling how many there are."""
     different = list(dict.fromkeys(_labels(sample)))
-    return _listed([_named(label) for label in different]) if different else "what the question is about"
+    return _listed([_named(label) for label in different]) if different else UNNAMED
 
 
 def _evidence(stage: Stage, sample: Sample) -> str:
@@ -110,7 +117,7 @@ def _evidence(stage: Stage, sample: Sample) -> str:
         where = [f"{_named(n)} at depth {d}" for n, d in zip(labels, numbers, strict=True)] if numbers else None
         return _listed(where or [_named(name) for name in labels])
     if count == 1:
-        seen = "what the question is about"
+        seen = UNNAMED
     elif len(set(labels)) == 1:
         seen = f"{count} boxes, each around one {labels[0]}"
     else:
