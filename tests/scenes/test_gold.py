@@ -11,7 +11,7 @@ from sifthinker.geometry import WHOLE, Box
 from sifthinker.rewards import REWARDS
 from sifthinker.sample import parse_reply
 from sifthinker.scenes.generate import generate
-from sifthinker.scenes.gold import PART_FIRST, STYLES, WRONG_FIRST, area, chain, gold_trace
+from sifthinker.scenes.gold import AGAIN, PART_FIRST, STYLES, WRONG_FIRST, area, chain, gold_trace
 from sifthinker.scenes.render import render
 from sifthinker.scenes.tasks import TASKS
 from sifthinker.scenes.worlds import world_from_json
@@ -143,12 +143,16 @@ def test_pointing_names_each_thing_before_it_is_found():
             box.quantized() for box in view.boxes if not box.too_small(view.size)
         }
         for before, step in zip(trace.steps, found, strict=False):
-            name = re.search(r"I look for the (.+)\.$", before.text)[1]
+            name = re.search(r"I (?:look for|go back to) the (.+)\.$", before.text)[1]
             meant = {view.labels[i] for i, b in enumerate(view.boxes) if b.quantized() in step.area.boxes}
             # The name fits the thing that is found, and none of the others.
             words = set(name.removesuffix(" object").split())
             assert {label for label in view.labels if words <= set(label.split())} == meant
             named.append(name)
+        depths = [min(step.area.depths) for step in found if "again" not in step.text]
+        assert depths == sorted(depths)
+        assert len(found) == len(depths) + min(AGAIN, len(depths))
+        assert re.search(r"Now I need .+\.$", found[-1].text)
     assert {len(name.split()) for name in named} == {1, 2}
     assert any(name.endswith(" object") for name in named)
 

@@ -32,6 +32,8 @@ PART_FIRST = 0.15
 """Share of traces that look at a part of the evidence first, where it has several parts."""
 LISTED = 6
 """Most objects whose places a trace lists."""
+AGAIN = 2
+"""So many of them are found once more where a trace is to teach that names lead to places."""
 
 LOOKS = ("I look for {about}.", "First I find {about}.", "The question is about {about}.")
 MISSES = ("This is only a part of it.", "This is not yet everything.")
@@ -123,15 +125,21 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
 
 
 def _pointing(world: World, question: Question, rng: Generator) -> Frames:
-    """What is seen, in any order, each thing named before it is found; then the evidence."""
+    """What is seen, from near to far, then some of it again, then the evidence: each named before it is found.
+
+    A model can find what it named and found before by its own words, which is learned far sooner than to find it in
+    the picture by its name alone.
+    """
     seen = _seen(world)
-    order = rng.permutation(len(seen))
-    names = [_short(world.labels, seen[i][0], rng) for i in order]
-    yield None, f"I look for the {names[0]}." if names else "I look for what I need."
-    for i, name, following in zip(order, names, [*names[1:], None], strict=True):
-        things = seen[i][1]
-        here = f"Here is the {name}{f', in {len(things)} places' if len(things) > 1 else ''}."
-        yield things, here if following is None else f"{here} I look for the {following}."
+    again = rng.permutation(len(seen))[:AGAIN].tolist()
+    first = [(f"I look for the {label}.", f"Here is the {label}", things) for label, things in seen]
+    names = [(_short(world.labels, seen[i][0], rng), seen[i][1]) for i in again]
+    second = [(f"I go back to the {name}.", f"This is the {name} again", things) for name, things in names]
+    found = [*first, *second]
+    announced = [*(words for words, _, _ in found), f"Now I need {question.about}."]
+    yield None, announced[0]
+    for (_, here, things), following in zip(found, announced[1:], strict=True):
+        yield things, f"{here}{f', in {len(things)} places' if len(things) > 1 else ''}. {following}"
     yield question.evidence, question.says
 
 
@@ -179,7 +187,7 @@ STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
     explicit     3D locations, vectors and distances in metres step by step (SpatialReasoner, arXiv 2504.20024)
     scene_graph  objects and relations that matter as JSON, then the answer (SceneGraph-CoT)
     listing      objects with box and name from near to far, then the evidence: a model must see before it selects
-    pointing     objects named, then found, in any order, then the evidence: from words to places
+    pointing     objects named, then found, some of them twice, then the evidence: from words to places
 """
 
 
