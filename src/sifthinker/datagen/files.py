@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -55,9 +55,11 @@ class FileIndex:
     @cached_property
     def _by_name(self) -> Spool:
         found = Spool()
-        for entry in _files(self.folder):
-            if Path(entry.name).suffix.lower() in self.suffixes:
-                found.add(entry.name, entry.path)
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                path = Path(folder, name)
+                if path.suffix.lower() in self.suffixes and path.is_file():
+                    found.add(name, str(path))
         return found
 
     @cached_property
@@ -93,16 +95,6 @@ class FileIndex:
 def plain_name(name: str) -> str:
     """A photo's file name, that of 2017 for COCO's photos."""
     return _COCO_2014.sub("", name)
-
-
-def _files(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """The files below a folder. Links to folders are not followed; folders that may not be listed are passed over."""
-    with suppress(PermissionError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            elif entry.is_file():
-                yield entry
 
 
 def _closest(name: str, found: list[str], what: str, folder: Path) -> Path:
