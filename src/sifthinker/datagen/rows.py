@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,10 @@ def _fields(row: Any) -> str:
 
 
 def storable(row: Sample | Reject) -> Sample | Reject:
-    """The row, or its `Reject` if it cannot be written to a data set as it is."""
+    """The row as it waits for its turn, or its `Reject` if it cannot be written to a data set.
+
+    Many rows wait, and a stored depth map takes little memory meanwhile.
+    """
     if isinstance(row, Reject):
         return row
     words = (row.id, row.question, row.answer, *row.choices)
@@ -89,7 +92,7 @@ def storable(row: Sample | Reject) -> Sample | Reject:
         json.dumps([*words, dict(row.meta)], allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError) as error:
         return Reject(row.id, "malformed_row", f"{type(error).__name__}: {error}"[:200])
-    return row
+    return replace(row, depth=row.depth.stored) if isinstance(row.depth, DepthMap) else row
 
 
 def check(found: Found, photos: FileIndex) -> Sample | Reject:
@@ -106,8 +109,6 @@ def check(found: Found, photos: FileIndex) -> Sample | Reject:
         depth = found.depth() if found.depth else None
         if depth is not None and depth.size != size:
             raise RowError("size_mismatch", f"depth map is {_by(depth.size)}, {found.image} is {_by(size)}")
-        # Many rows wait for their turn, and a stored map takes little memory meanwhile.
-        depth = depth.stored if isinstance(depth, DepthMap) else depth
     except BoxError as error:
         return Reject(found.id, error.reason, str(error))
     except RowError as error:

@@ -106,8 +106,7 @@ def _sample(
     labels: list[str], task: str, choices: tuple[str, ...] = (), **meta: Any,
 ) -> Sample:  # fmt: skip
     about = {"task": task, "labels": labels, "photo": pair.name, **meta}
-    # Many rows wait for their turn, and what is stored takes little memory meanwhile.
-    return Sample(f"{key}-{task}", image, question, answer, depth.stored, choices, tuple(boxes), about)
+    return Sample(f"{key}-{task}", image, question, answer, depth, choices, tuple(boxes), about)
 
 
 # --- marked points -------------------------------------------------------------------------------------------------
