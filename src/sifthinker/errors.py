@@ -76,6 +76,17 @@ FEW_NAMES = 30
 """So many names are listed in a message; of longer tables, those that contain a part of the wrong name."""
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known names as a question, nothing where none is near.
+
+    >>> did_you_mean("SIF50k", ["sif-50k", "tiny-sft"])
+    ": did you mean 'sif-50k'?"
+    """
+    lower = {k.lower(): str(k) for k in known}
+    near = [lower[k] for k in difflib.get_close_matches(name.lower(), lower, n=2, cutoff=0.5)]
+    return f": did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """An `InputError` for a name that is not in a table, with the nearest known names.
 
@@ -83,8 +94,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     "unknown reward 'fokus': did you mean 'focus'? Known: focus, form"
     """
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else "."
+    hint = did_you_mean(name, known) or "."
     if len(known) > FEW_NAMES:
         parts = [part for part in re.split(r"[^a-z0-9]+", name.lower()) if len(part) > 2]
         alike = [k for k in known if any(part in k for part in parts)][:FEW_NAMES] or known[:3]

@@ -17,7 +17,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import BoxError
+from .errors import BoxError, unknown_name
 
 Size = tuple[int, int]
 
@@ -48,6 +48,10 @@ class Frame(StrEnum):
     """Shares of the square to which the image is padded, centered (Visual-CoT)."""
     UNIT_CXCYWH = "cxcywh_unit"
     """Center and size as shares of width and height (YOLO)."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Frame:
+        raise unknown_name("frame of boxes", str(value)[:80], cls)
 
 
 @dataclass(frozen=True, slots=True, order=True)

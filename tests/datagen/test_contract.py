@@ -146,7 +146,7 @@ def test_unknown_formats_say_what_was_looked_for(tmp_path, kind, name, text, mes
         ("yolo", "nothing names the classes; looked for data.yaml, .*; found notes.md"),
         ("voc", r"looked for \*\*/\*.xml; found notes.md"),
         ("rgbd", "no photos with depth found; known layouts"),
-        ("viscot", r"no metadata folder; looked for \*_cot_\*.jsonl; found notes.md"),
+        ("viscot", r"looked for \*.json and \*.jsonl with conversations .*; found notes.md"),
     ],
 )
 def test_folders_of_something_else(tmp_path, kind, message):

@@ -75,6 +75,10 @@ def test_lines_that_only_name_their_photos(tmp_path):
             "say in which frame its boxes are: --columns frame=F, one of pixel_xyxy",
         ),
         (COLUMNS + ",photo=image", "unknown fields photo; known: answer"),
+        (
+            COLUMNS.replace("pixel_xywh", "pixel"),
+            "unknown frame of boxes, or column, 'pixel': did you mean 'pixel_xyxy'",
+        ),
         (COLUMNS.replace("photo", "picture"), "no columns picture; found photo, q, answers"),
         (
             "",
@@ -87,6 +91,12 @@ def test_columns_that_do_not_fit(tmp_path, data, columns, message):
     data.save_to_disk(tmp_path / "saved")
     with pytest.raises(InputError, match=message):
         read(tmp_path / "saved", columns)
+
+
+def test_columns_that_some_rows_do_not_have(tmp_path, data):
+    data.save_to_disk(tmp_path / "saved")
+    (reject, *_) = read(tmp_path / "saved", COLUMNS.replace("objects.bbox", "objects.box"))
+    assert reject.detail.startswith("column objects.box: no 'box' in ")
 
 
 def test_data_that_is_not_there(tmp_path, data):

@@ -42,6 +42,14 @@ def test_names_of_sources(tmp_path):
         read("cocoa:x")
     with pytest.raises(InputError, match="expected KIND:PATH with one of the kinds coco, viscot"):
         read("coco")
+    with pytest.raises(
+        InputError, match=r"did you mean 'sif-50k'\? expected KIND:PATH .*; or a recipe: RECIPE.yaml, sif"
+    ):
+        read("SIF50k")
+    jsonl(tmp_path / "instances.json", [{}])
+    for kind in ("coco", "jsonl", "vg"):
+        with pytest.raises(InputError, match=r"a folder; expected the file of annotations; found in it instances\.json"):
+            read(f"{kind}:{tmp_path}")
     with pytest.raises(InputError, match=r"none\.json: no such file or folder"):
         read(f"coco:{tmp_path}/none.json")
     with pytest.raises(InputError, match="images: no such folder"):
@@ -95,6 +103,12 @@ GOOD = {"id": "a", "image": "p.png", "question": "What?", "answer": "dog", "boxe
         ({"width": "wide", "height": 60}, "malformed_row"),
         ({"frame": "pixels"}, "malformed_row"),
         ({"quesion": "typo"}, "malformed_row"),
+        ({"choices": ["cat", "dog"], "answer": "B"}, "sample"),
+        ({"choices": ["cat", "dog"]}, "answer_unreadable"),
+        ({"choices": ["cat", "dog"], "answer": "C"}, "answer_unreadable"),
+        ({"choices": "cat or dog", "answer": "A"}, "malformed_row"),
+        ({"labels": ["dog"]}, "sample"),
+        ({"labels": ["dog", "cat"]}, "malformed_row"),
         ({"question": None}, "malformed_row"),
         ({"depth": "none.png"}, "depth_missing"),
         ({"depth": "d.png"}, "depth_encoding_unknown"),
@@ -115,6 +129,19 @@ def test_rows_of_ones_own(tmp_path, changes, reason):
         assert pixels(rows[0], (80, 60)) == [[8, 12, 40, 36]]
     else:
         assert rows[0].reason in REASONS
+        assert rows[0].detail
+
+
+def test_an_unknown_frame_is_told_with_those_there_are(tmp_path):
+    record = {"image": "p.png", "question": "How many?", "question_id": 5, "answer": 1, "boxes": [[1, 2, 3, 4]]}
+    (tmp_path / "tallyqa.json").write_text(json.dumps([record | {"frame": "pixel_xyyx"}]))
+    jsonl(tmp_path / "jsonl.json", [GOOD | {"frame": "pixel_xyyx"}])
+    for kind in ("jsonl", "tallyqa"):
+        (reject,) = read(f"{kind}:{tmp_path}/{kind}.json")
+        assert reject.reason == "malformed_row"
+        assert reject.detail.startswith(
+            "unknown frame of boxes 'pixel_xyyx': did you mean 'pixel_xyxy' or 'pixel_xywh'?"
+        )
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
@@ -197,9 +224,30 @@ def test_the_form_is_told_by_the_fields(tmp_path):
     rows = read(f"viscot:{jsonl(tmp_path / 'm.jsonl', [metadata, rec, {'neither': 1}])}")
     assert len(rows[0].boxes) == 2
     assert rows[0].meta["answer_kind"] == "yesno"
-    assert rows[1].answer == ""
+    assert rows[1].reason == "empty_answer"
+    assert rows[1].detail.startswith("'who?' has a box and no answer: of referring expressions the source refcoco asks")
     assert rows[2].reason == "malformed_row"
     assert "none of conversations" in rows[2].detail
+
+
+def test_a_folder_may_have_all_forms(tmp_path):
+    photo(tmp_path / "p.jpg", (640, 428))
+    (tmp_path / "b.json").write_text(json.dumps([benchmark()]))
+    (tmp_path / "notes.json").write_text('{"no": "rows"}')
+    metadata = {"question": "q", "answer": "a", "image": "p.jpg", "bboxs": [[9, 9, 99, 99]]}
+    jsonl(tmp_path / "gqa_cot_train.jsonl", ["torn", metadata])
+    rows = read(f"viscot:{tmp_path}", tmp_path)
+    assert reasons(rows) == {"sample": 2, "bad_json": 1, "malformed_row": 1}
+    assert (rows[-1].id, rows[-1].detail[:23]) == ("notes.json", "the file is passed over")
+
+
+def test_real_folders_are_read_whole(shared_data):
+    images = shared_data / "coco/images"
+    assert reasons(read(f"viscot:{shared_data}/viscot/on_coco", images)) == {"sample": 4}
+    assert reasons(read(f"viscot:{shared_data}/viscot/benchmark", images)) == {"image_missing": 780}
+    assert reasons(read(f"viscot:{shared_data}/refcoco", images)) == {"empty_answer": 26}
+    with pytest.raises(InputError, match=r"looked for \*.json and \*.jsonl with .*; found benchmark, benchmark_det"):
+        read(f"viscot:{shared_data}/viscot")
 
 
 def test_all_non_square_benchmark_rows_unpad_to_their_pixel_boxes(shared_data):

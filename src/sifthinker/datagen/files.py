@@ -266,7 +266,14 @@ class _Text:
 
 
 def _why(error: OSError) -> str:
-    return "no such file" if isinstance(error, FileNotFoundError) else f"not a readable file ({error.strerror})"
+    match error:
+        case FileNotFoundError():
+            return "no such file"
+        case IsADirectoryError():
+            there = sorted(path.name for path in Path(error.filename).iterdir())
+            return f"a folder; expected the file of annotations; found in it {', '.join(there[:8]) or 'nothing'}"
+        case _:
+            return f"not a readable file ({error.strerror})"
 
 
 def open_source(path: Path) -> BinaryIO:

@@ -35,6 +35,7 @@ from .depths import AddDepth, depth_adder
 from .expand import check_steps
 from .files import plain_name
 from .outcome import Reject
+from .seeds import name_bytes
 from .seen import Keys
 from .sources import Rows, find_source, open_source
 from .sources.options import Options
@@ -303,7 +304,7 @@ def _check(part: Part, recipe: Recipe) -> str:
 
 
 def _key(seed: int, name: str, key: str) -> int:
-    told = f"{seed}\0{name}\0{key}".encode("utf-8", "surrogatepass")
+    told = name_bytes(f"{seed}\0{name}\0{key}")
     return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest())
 
 

@@ -62,6 +62,8 @@ def check_all(
             yield Reject(place, error.reason, error.detail)
         except BoxError as error:
             yield Reject(place, error.reason, str(error))
+        except InputError as error:
+            yield Reject(place, "malformed_row", str(error))
         except KeyError as error:
             yield Reject(place, "malformed_row", f"KeyError: {error}{_fields(row)}")
         except (IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -88,6 +90,8 @@ def storable(row: Sample | Reject) -> Sample | Reject:
     labels = row.meta.get("labels", [])
     if not isinstance(labels, (list, tuple)) or not all(isinstance(label, str) for label in labels):
         return Reject(row.id, "malformed_row", f"labels must be a list of names, got {labels!r:.80}")
+    if labels and len(labels) != len(row.boxes):
+        return Reject(row.id, "malformed_row", f"{len(labels)} labels for {len(row.boxes)} boxes; expected one a box")
     try:
         json.dumps([*words, dict(row.meta)], allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError) as error:

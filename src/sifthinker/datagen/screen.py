@@ -22,9 +22,9 @@ from .seen import Keys
 def screen(sample: Sample, size: Size) -> Reject | None:
     """The first thing that bars a sample from a data set; None if nothing does. size: of the photo, if there is one."""
     if not sample.question:
-        return Reject(sample.id, "empty_question")
+        return Reject(sample.id, "empty_question", f"its answer is {sample.answer!r:.80}")
     if not sample.answer:
-        return Reject(sample.id, "empty_answer")
+        return Reject(sample.id, "empty_answer", f"its question is {sample.question!r:.80}")
     if TAG.search(sample.question) or TAG.search(sample.answer):
         return Reject(sample.id, "tag_in_text", f"question {sample.question!r}, answer {sample.answer!r}")
     try:
@@ -36,7 +36,7 @@ def screen(sample: Sample, size: Size) -> Reject | None:
     if sample.image is None:
         return None  # a question in words has nothing to look at
     if not sample.boxes:
-        return Reject(sample.id, "no_boxes")
+        return Reject(sample.id, "no_boxes", "the row names no box of its evidence")
     for box in sample.boxes:
         if box.quantized().is_whole:
             return Reject(sample.id, "gold_is_whole", f"{list(box)} covers {box.area:.3f} of the image")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from .scratch import disk_full, scratch
+from .seeds import name_bytes
 
 
 class Keys:
@@ -21,7 +22,7 @@ class Keys:
         """Whether the key of these parts is new; from now on it is not. Raises `InputError` on a full disk."""
         digest = hashlib.blake2b(digest_size=16)
         for part in parts:
-            data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+            data = name_bytes(part) if isinstance(part, str) else part
             digest.update(b"%d:" % len(data))
             digest.update(data)
         with disk_full():

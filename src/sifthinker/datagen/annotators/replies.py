@@ -21,6 +21,7 @@ import numpy as np
 from ...engines import Reply
 from ...errors import InputError
 from ...records import JsonlWriter, digest, disk_errors
+from ..seeds import name_bytes
 
 FOLDER = "replies"
 
@@ -131,4 +132,4 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _head(key: str) -> int:
     """64 bits of a key, which may be any word: strangers are looked for, too."""
-    return int.from_bytes(digest(key.encode(errors="surrogatepass"))[:8])
+    return int.from_bytes(digest(name_bytes(key))[:8])

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from ...errors import InputError
+from ...errors import InputError, did_you_mean
 from ...geometry import Frame
 from ...lookup import lookup
+from ...recipes import read_yaml, recipe_names
 from ...sample import Sample
 from ..outcome import Reject
 from ..rows import storable
@@ -152,7 +153,11 @@ def find_source(name: str) -> tuple[Source, str]:
         attribute, _, path = path.partition(":")
         kind = f"{kind}:{attribute}"
     if not path:
-        raise InputError(f"source {name!r}: expected KIND:PATH with one of the kinds {', '.join(SOURCES)}")
+        mixes = [recipe for recipe in recipe_names() if "sources" in read_yaml(recipe)]
+        raise InputError(
+            f"source {name!r}{did_you_mean(name, mixes) or ':'} expected KIND:PATH with one of the kinds "
+            f"{', '.join(SOURCES)}; or a recipe: RECIPE.yaml, {', '.join(mixes)}"
+        )
     source = lookup("source", kind, SOURCES)
     if not isinstance(source, Source):
         raise InputError(f"source {kind!r} is a {type(source).__name__}; expected a sifthinker.datagen.sources.Source")

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
+from ...errors import InputError, unknown_name
 from ...geometry import Frame
 from ...sample import Sample
-from ..files import FileIndex
+from ..files import FileIndex, RowError
 from ..outcome import Reject
 from ..rows import Found, check_all
 from .jsonl import OPTIONAL, REQUIRED, found
@@ -100,6 +100,8 @@ def _columns(name: str, data: Any, asked: Mapping[str, str]) -> dict[str, str]:
         for field, column in asked.items()
         if column.partition(".")[0] not in there and not (field == "frame" and column in list(Frame))
     ]
+    if (frame := asked.get("frame")) in missing:
+        raise InputError(f"hub:{name}: {unknown_name('frame of boxes, or column,', str(frame), [*Frame, *there])}")
     columns = {field: field for field in FIELDS if field in there} | dict(asked)
     if unnamed := [field for field in REQUIRED[1:] if field not in columns]:
         missing.extend(unnamed)
@@ -114,8 +116,11 @@ def _columns(name: str, data: Any, asked: Mapping[str, str]) -> dict[str, str]:
 def _value(row: Any, column: str) -> Any:
     """What a row has at `a.b.0`; a list of structs gives the list of their values."""
     for part in column.split("."):
-        if isinstance(row, list) and not part.isdigit():
-            row = [item[part] for item in row]
-        else:
-            row = row[int(part)] if isinstance(row, list) else row[part]
+        try:
+            if isinstance(row, list) and not part.isdigit():
+                row = [item[part] for item in row]
+            else:
+                row = row[int(part)] if isinstance(row, list) else row[part]
+        except (LookupError, TypeError) as error:
+            raise RowError("malformed_row", f"column {column}: no {part!r} in {row!r:.80}") from error
     return row

@@ -4,9 +4,10 @@
      "boxes": [[0.41, 0.22, 0.55, 0.48]]}
 
 image: path, found below --images or beside the file. boxes: the evidence, four numbers each.
-Optional: frame (a `geometry.Frame`; unit_xyxy if not said), width and height (checked), choices (then answer is a
-letter), depth (path of a depth file) with depth_encoding (a key of `depth.ENCODINGS`), task, answer_kind, labels (a
-name for each box), meta (kept as it is). Unknown fields are refused, so that a misspelled one is not lost.
+Optional: frame (a `geometry.Frame`; unit_xyxy if not said), width and height (checked), choices (a list; then answer is
+a letter, A for the first), depth (path of a depth file) with depth_encoding (a key of `depth.ENCODINGS`), task,
+answer_kind, labels (a name for each box), meta (kept as it is). Unknown fields are refused, so that a misspelled one is
+not lost.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ...depth import StoredDepth
 from ...geometry import Frame
 from ...sample import Sample
 from ..depths import load_stored
-from ..files import read_lines
+from ..files import RowError, read_lines
 from ..outcome import Reject
 from ..rows import Found, check_all, declared_size, text
 from .options import Options
@@ -50,17 +51,29 @@ def found(row: Mapping[str, Any], depth: Callable[[], StoredDepth] | None = None
     """What a row in these fields says. photo: its file, where the row brings it."""
     if unknown := row.keys() - FIELDS:
         raise KeyError(f"unknown fields {', '.join(sorted(unknown))}; known: {', '.join(sorted(FIELDS))}")
+    choices = row.get("choices") or []
+    if not isinstance(choices, list):
+        raise TypeError(f"choices must be a list of options, got {choices!r:.80}")
     extra = {key: row[key] for key in ("task", "answer_kind", "labels") if row.get(key) is not None}
     return Found(
         id=text(row, "id"),
         image=text(row, "image"),
         question=text(row, "question"),
-        answer=text(row, "answer"),
+        answer=_answer(row, len(choices)),
         boxes=list(row["boxes"]),
         frame=Frame(row.get("frame", Frame.UNIT_XYXY)),
         size=declared_size(row),
-        choices=tuple(str(choice) for choice in row.get("choices") or ()),
+        choices=tuple(map(str, choices)),
         depth=depth,
         meta={**(row.get("meta") or {}), **extra},
         photo=photo,
     )
+
+
+def _answer(row: Mapping[str, Any], choices: int) -> str:
+    answer = text(row, "answer")
+    letters = [chr(65 + i) for i in range(choices)]
+    if letters and answer.strip() not in letters:
+        detail = f"{answer!r:.80}: where there are choices, the answer is the letter of one, A to {letters[-1]}"
+        raise RowError("answer_unreadable", detail)
+    return answer

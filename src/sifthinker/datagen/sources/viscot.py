@@ -8,6 +8,8 @@ metadata (`bboxs`; *_cot_train.jsonl, also those with detailed reasoning steps):
 REC (`expression`, `bbox`): one box in pixel xyxy and no answer, so such rows end as `empty_answer`; with
     referring expressions use the source `refcoco`.
 
+In a folder every JSON file that has such rows is read.
+
 Source of the frames: the benchmark files themselves, which carry both forms; github.com/deepcs233/Visual-CoT.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +32,34 @@ from .options import Options
 REQUEST = "Please provide the bounding box coordinate of the region that can help you answer the question better."
 """What the benchmark form appends to every question."""
 
+REC = "viscot_rec"
+NO_ANSWER = (
+    "has a box and no answer: of referring expressions the source refcoco asks where they are; "
+    "questions have their answers in the other two forms"
+)
+
 
 def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
-    """Rows of a JSON list, of JSON lines, or of all metadata files in a folder; no file is held in memory."""
-    files = sorted(path.glob("*_cot_*.jsonl")) if path.is_dir() else [path]
-    if not files:
+    """Rows of a JSON list, of JSON lines, or of all such files in a folder; no file is held in memory."""
+    if not path.is_dir():
+        yield from _read(path, options.photos(path))
+        return
+    files = sorted(p for p in path.iterdir() if p.suffix in (".json", ".jsonl"))
+    ours = {file: _is_ours(file) for file in files}
+    if not any(ours.values()):
         there = ", ".join(sorted(p.name for p in path.iterdir())[:8])
-        raise InputError(
-            f"{path}: not a readable file, and no metadata folder; looked for *_cot_*.jsonl; found {there or 'nothing'}"
-        )
+        raise InputError(f"{path}: looked for *.json and *.jsonl with {LOOKED_FOR}; found {there or 'nothing'}")
+    photos = options.photos(path)
     for file in files:
-        yield from _read(file, options.photos(path))
+        if ours[file]:
+            yield from _read(file, photos)
+        else:
+            yield Reject(file.name, "malformed_row", f"the file is passed over: it does not begin with {LOOKED_FOR}")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether one of the first rows of a file has the fields of any form."""
+    return any(isinstance(row, dict) and FORMS.keys() & row.keys() for _, row in islice(_rows(path), 32))
 
 
 def _read(path: Path, photos: FileIndex) -> Iterator[Sample | Reject]:
@@ -48,15 +68,16 @@ def _read(path: Path, photos: FileIndex) -> Iterator[Sample | Reject]:
     def parse(row: Any) -> Found:
         if not isinstance(row, dict):
             raise TypeError(f"expected an object, got {row!r:.80}")
-        if "conversations" in row:
-            return _benchmark(row, path.stem)
-        if "bboxs" in row:
-            return _metadata(row, path.stem)
-        if "expression" in row:
-            return _rec(row, path.stem)
-        raise KeyError("none of conversations (benchmark), bboxs (metadata), expression (REC)")
+        form = next((form for field, form in FORMS.items() if field in row), None)
+        if form is None:
+            raise KeyError(f"none of {LOOKED_FOR}")
+        return form(row, path.stem)
 
-    yield from check_all(rows, parse, photos)
+    for row in check_all(rows, parse, photos):
+        if isinstance(row, Sample) and row.meta["task"] == REC and not row.answer:
+            yield Reject(row.id, "empty_answer", f"{row.question!r:.80} {NO_ANSWER}")
+        else:
+            yield row
 
 
 def _rows(path: Path) -> Iterator[tuple[str | int, Any]]:
@@ -124,5 +145,11 @@ def _rec(row: dict[str, Any], file: str) -> Found:
         boxes=[row["bbox"]],
         frame=Frame.PIXEL_XYXY,
         size=declared_size(row),
-        meta={"task": "viscot_rec"},
+        meta={"task": REC},
     )
+
+
+FORMS = {"conversations": _benchmark, "bboxs": _metadata, "expression": _rec}
+"""The field by which a form is told -> what reads its rows."""
+
+LOOKED_FOR = "conversations (363k, benchmark), bboxs (metadata), expression (REC)"
