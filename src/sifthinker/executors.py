@@ -29,6 +29,9 @@ Work = Callable[[Iterable[T]], Iterator[R]]
 Open = Callable[[], Work[T, R]]
 """Gives the work on tasks; can be pickled, as can tasks and what is yielded for them, which is never None."""
 
+END_S = 10.0
+"""So long a worker may take to end when there are no more tasks."""
+
 
 def in_processes(open_work: Open[T, R], tasks: Iterable[T], workers: int, ahead: int | None = None) -> Generator[R]:
     """The work in `workers` processes of this machine.
@@ -79,6 +82,11 @@ def in_processes(open_work: Open[T, R], tasks: Iterable[T], workers: int, ahead:
             busy[pipe] = number
         while busy:
             yield from received()
+        # Not killed: whatever they loaded (tqdm's locks, for one) wants to give back its semaphores.
+        for pipe in crew:
+            pipe.close()
+        for process in crew.values():
+            process.join(END_S)
     finally:
         for process in crew.values():
             process.kill()

@@ -246,6 +246,25 @@ def test_an_interrupt_ends_all_processes_at_once(tmp_path):
     raise AssertionError("workers are left")
 
 
+@dataclass(frozen=True)
+class Locked:
+    """Work that holds a semaphore of the system's, as a progress bar of tqdm's does."""
+
+    def __call__(self):
+        from multiprocessing import RLock
+
+        lock = RLock()
+        return lambda tasks: (str(lock) and task for task in tasks)
+
+
+def test_workers_give_back_what_they_hold():
+    code = "from sifthinker.executors import in_processes\nfrom tests.datagen.test_executors import Locked\n"
+    code += "print(sorted(in_processes(Locked(), range(1, 5), 2)))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert (ended.stdout, ended.stderr) == ("[1, 2, 3, 4]\n", "")
+
+
 def is_there(group):
     try:
         os.killpg(group, 0)
