@@ -11,9 +11,10 @@ from sifthinker.datagen.build import build, build_scenes
 from sifthinker.errors import InputError
 from sifthinker.geometry import Box
 from sifthinker.inspection import inspect, survey
-from sifthinker.records import ShardWriter, read_samples, to_row
+from sifthinker.records import ShardWriter, digest, read_samples, to_row
 from sifthinker.sample import Sample
 from sifthinker.trace import Area, Step, Trace
+from tests.datagen.test_rgbd import scene
 
 
 def photo(number, size=(64, 48)):
@@ -101,6 +102,38 @@ def test_photos_that_stand_in_another_folder(tmp_path, known):
     assert sorted(pair["rows"] for pair in shared["pairs"]) == [["a", "x"], ["c", "y"]]
     with pytest.raises(InputError, match="named twice"):
         inspect(known, [known])
+
+
+def test_marked_pictures_are_the_photo_that_they_were_drawn_on(tmp_path):
+    for number in (1, 2):
+        photo(number, (160, 120)).save(tmp_path / f"{number}.jpg")
+    marked = Image.open(tmp_path / "1.jpg").convert("RGB")
+    ImageDraw.Draw(marked).rectangle((20, 20, 90, 100), fill=(255, 40, 40))
+    name = digest((tmp_path / "1.jpg").read_bytes()).hex()
+
+    def row(id_, image, **meta):
+        return Sample(id_, image, "Which?", "red" if meta else "blue", None, (), (Box(0, 0, 0.5, 0.5),), meta)
+
+    one = folder(tmp_path / "one", [row("m", marked, drawn_on=name), row("p", tmp_path / "1.jpg")])
+    smaller = marked.resize((80, 60))
+    other = folder(
+        tmp_path / "other",
+        [row("m", smaller, drawn_on=name), row("q", Image.open(tmp_path / "1.jpg").resize((80, 60)))],
+    )
+    found = inspect(one, [other])
+    (shared,) = found["shared"]
+    assert (found["photos"], found["near"], shared["photos"], shared["same_photos"]) == (1, [], 2, 1)
+    assert found["repeated"]["contradictions"] == [], "other pictures were asked about"
+    # Near is who is near to the photo itself.
+    assert [pair["rows"] for pair in shared["pairs"] if not pair["same"]] == [["m", "q"]]
+
+
+def test_frames_with_marks_count_once(tmp_path):
+    scene(tmp_path / "f", "color/1.png", "depth/1.pgm")
+    scene(tmp_path / "f", "color/2.jpg", "depth/2.png")
+    build(f"rgbd:{tmp_path / 'f'}", tmp_path / "d")
+    found = inspect(tmp_path / "d")
+    assert (found["rows"] > 4, found["photos"]) == (True, 2)
 
 
 def test_photos_of_one_color_are_near_to_nothing_but_the_same_file_is_found(tmp_path):

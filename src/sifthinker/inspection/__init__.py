@@ -60,7 +60,7 @@ def _pairs(one: Survey, other: Survey) -> list[dict[str, Any]]:
     ]
 
 
-def _words(photos: Sequence[tuple[bytes, Photo]]) -> Words:
+def _words(photos: Sequence[tuple[str, Photo]]) -> Words:
     return np.array([photo.fingerprint for _, photo in photos], dtype=np.uint16).reshape(-1, WORDS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -28,15 +29,18 @@ AT_ONCE = 256
 
 @dataclass(slots=True)
 class Photo:
-    """row: id of the first row that shows it. fingerprint: see `similar`."""
+    """row: id of the first row that shows it. plain: whether a row shows it with nothing drawn on it, from which the
+    fingerprint then is; else that of the first row. fingerprint: see `similar`."""
 
     row: str
+    plain: bool
     fingerprint: Words | None = None
 
 
 @dataclass(slots=True)
 class Survey:
-    """What the rows of a folder are. Photos and questions are held by digests of their bytes.
+    """What the rows of a folder are. Photos and questions are held by digests of their bytes. A picture that was drawn
+    on counts as the photo that `meta.drawn_on` names; what is asked about it is asked about the picture.
 
     box_side: square root of a gold box's share of the photo. centers: of gold boxes, rows from the top. depths: of
     gold boxes as traces say them. words: of traces.
@@ -57,13 +61,13 @@ class Survey:
     answers: dict[str, Counter[str]] = field(default_factory=dict)
     ids: set[bytes] = field(default_factory=set)
     repeated_ids: list[str] = field(default_factory=list)
-    photos: dict[bytes, Photo] = field(default_factory=dict)
+    photos: dict[str, Photo] = field(default_factory=dict)
     questions: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
     repeated_questions: int = 0
     contradictions: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, row: Row) -> bytes | None:
-        """Take a row; returns the digest of its photo where it is a new one."""
+    def add(self, row: Row) -> str | None:
+        """Take a row; returns the digest of its photo where its fingerprint is to be taken from this row."""
         self.rows += 1
         self.with_depth += row["depth"] is not None
         self.sources[row["source"]] += 1
@@ -90,14 +94,14 @@ class Survey:
             if depth is not None:
                 self.depths[_bin(depth, BINS)] += 1
 
-    def _twice(self, row: Row) -> bytes | None:
+    def _twice(self, row: Row) -> str | None:
         identity = digest(row["id"].encode())
         if identity in self.ids:
             self.repeated_ids.append(row["id"])
         self.ids.add(identity)
-        photo = digest(row["images"][0]["bytes"]) if row["images"] else b""
+        shown = digest(row["images"][0]["bytes"]) if row["images"] else b""
         asked = "\0".join([" ".join(row["question"].casefold().split()), *row["choices"]])
-        key, answer = digest(photo + asked.encode()), digest(row["answer"].casefold().encode())
+        key, answer = digest(shown + asked.encode()), digest(row["answer"].casefold().encode())
         if key in self.questions:
             self.repeated_questions += 1
             first, before = self.questions[key]
@@ -105,9 +109,15 @@ class Survey:
                 self.contradictions.append((first, row["id"]))
         else:
             self.questions[key] = (row["id"], answer)
-        if not photo or photo in self.photos:
+        if not shown:
             return None
-        self.photos[photo] = Photo(row["id"])
+        meta = json.loads(row["meta"])
+        plain = "drawn_on" not in meta
+        photo = shown.hex() if plain else str(meta["drawn_on"])
+        known = self.photos.get(photo)
+        if known is not None and (known.plain or not plain):
+            return None
+        self.photos[photo] = Photo(row["id"] if known is None else known.row, plain)
         return photo
 
     def to_json(self) -> dict[str, Any]:

@@ -6,8 +6,8 @@
 image: path, found below --images or beside the file. boxes: the evidence, four numbers each.
 Optional: frame (a `geometry.Frame`; unit_xyxy if not said), width and height (checked), choices (a list; then answer is
 a letter, A for the first), depth (path of a depth file) with depth_encoding (a key of `depth.ENCODINGS`), task,
-answer_kind, labels (a name for each box), meta (kept as it is). Unknown fields are refused, so that a misspelled one is
-not lost.
+answer_kind, labels (a name for each box), meta (kept as it is; its drawn_on names the photo from which a picture with
+marks was made). Unknown fields are refused, so that a misspelled one is not lost.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ...depth import DepthMap
 from ...errors import InputError
 from ...geometry import Box
+from ...records import digest, photo_bytes
 from ...sample import Sample, open_photo
 from ..files import RowError
 from ..outcome import Reject
@@ -176,6 +177,7 @@ def _marked(
         f"Which point is {word} {to} the camera?",
         answer, [s.box for s in spots], [f"point {letter}" for letter in letters], word,
         choices=tuple(f"point {letter}" for letter in letters), depths=[round(s.depth, 3) for s in spots],
+        drawn_on=digest(photo_bytes(pair.photo)[0]).hex(),
     )  # fmt: skip
 
 
