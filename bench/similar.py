@@ -2,7 +2,7 @@
 
 PHOTOS: a folder of photographs (all JPEG and PNG files below it in RGB), to which as many generated scenes come. For
 each kind of copy, quantiles of the bits that change; for all pairs of different photos, the smallest distances. Then
-the time that `near_pairs` takes on random fingerprints, beside comparing all pairs block by block.
+the time that `nearest` takes on random fingerprints, beside comparing all pairs block by block.
 
 Results in bench/results/similar.json. The line between near and other is `sifthinker.inspection.similar.NEAR`.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from sifthinker.inspection.similar import NEAR, WORDS, fingerprint, near_pairs
+from sifthinker.inspection.similar import NEAR, WORDS, fingerprint, nearest
 from sifthinker.scenes.generate import generate
 
 RESULTS = Path(__file__).parent / "results" / "similar.json"
@@ -89,7 +89,7 @@ def timed(n):
     """Seconds for n random fingerprints, and for the same by comparing 500 of them with all."""
     words = np.random.default_rng(0).integers(0, 1 << 16, (n, WORDS)).astype(np.uint16)
     start = time.perf_counter()
-    near_pairs(words)
+    nearest(words)
     indexed = time.perf_counter() - start
     block = 500
     start = time.perf_counter()

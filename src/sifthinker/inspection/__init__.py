@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..records import atomic_write, disk_errors
 from .page import page
-from .similar import WORDS, Words, near_pairs
+from .similar import WORDS, Words, near_pairs, nearest
 from .survey import Photo, Survey, survey
 
 __all__ = ["Survey", "inspect", "near_pairs", "summary", "survey"]
@@ -30,8 +30,10 @@ def inspect(
     others: further folders, an evaluation's for example, whose photos and questions are looked for in the first.
     rows: as many are drawn, chosen by `seed`.
 
-    Returns what the page says, without pictures; see `Survey.to_json`. In `near`, each pair of photos is named by the
-    first row that shows it. `page`: its path.
+    Returns what the page says, without pictures; see `Survey.to_json`. `near_pairs`: how many pairs of photos are near.
+    `near`: each photo with a later one that is near, and the nearest of those; without the first of each there are no
+    near photos left. `pairs` of `shared`: each photo that is near to one of the other folder, and the nearest there. A
+    photo is named by the first row that shows it. `page`: its path.
     Raises `InputError` for folders that hold no data set, or the same one twice.
     """
     folders = [Path(folder), *map(Path, others)]
@@ -40,7 +42,7 @@ def inspect(
     found = [survey(path) for path in folders]
     first = found[0]
     result = first.to_json()
-    result["near"] = _pairs(first, first)
+    result["near"], result["near_pairs"] = _pairs(first, first)
     result["shared"] = [_shared(first, other) for other in found[1:]]
     path = folders[0] / "inspect.html" if out is None else Path(out)
     with disk_errors(path.parent):
@@ -49,15 +51,19 @@ def inspect(
     return {**result, "page": str(path)}
 
 
-def _pairs(one: Survey, other: Survey) -> list[dict[str, Any]]:
-    """Photos of two folders, or of one, that are near. `same`: they are the same file."""
+def _pairs(one: Survey, other: Survey) -> tuple[list[dict[str, Any]], int]:
+    """Each photo of a folder that is near to one of another, or to a later one of its own, with the nearest, and the
+    number of all near pairs. `same`: the other folder has the same file."""
     first = [(digest, photo) for digest, photo in one.photos.items() if photo.fingerprint is not None]
     second = [(digest, photo) for digest, photo in other.photos.items() if photo.fingerprint is not None]
-    found = near_pairs(_words(first), None if one is other else _words(second))
-    return [
-        {"rows": [first[i][1].row, second[j][1].row], "distance": bits, "same": first[i][0] == second[j][0]}
-        for i, j, bits in found
-    ]
+    near = nearest(_words(first), None if one is other else _words(second))
+    pairs = []
+    for i in np.flatnonzero(near.nearest >= 0).tolist():
+        digest, photo = first[i]
+        same = one is not other and digest in other.photos
+        there = other.photos[digest] if same else second[near.nearest[i]][1]
+        pairs.append({"rows": [photo.row, there.row], "distance": int(near.bits[i]), "same": same})
+    return pairs, near.pairs
 
 
 def _words(photos: Sequence[tuple[str, Photo]]) -> Words:
@@ -65,7 +71,7 @@ def _words(photos: Sequence[tuple[str, Photo]]) -> Words:
 
 
 def _shared(one: Survey, other: Survey) -> dict[str, Any]:
-    pairs = _pairs(one, other)
+    pairs, _ = _pairs(one, other)
     return {
         "folder": str(other.folder),
         "rows": other.rows,
@@ -90,7 +96,7 @@ def summary(result: dict[str, Any]) -> str:
     twice = result["repeated"]
     lines.append(
         f"repeated: {len(twice['ids'])} ids, {twice['questions']} questions about the same photo, "
-        f"{len(twice['contradictions'])} of them with another answer; {len(result['near'])} pairs of near photos"
+        f"{len(twice['contradictions'])} of them with another answer; {result['near_pairs']} pairs of near photos"
     )
     for other in result["shared"]:
         lines.append(

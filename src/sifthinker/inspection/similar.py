@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ NEAR = 31
 
 SIDE, LOWEST, WORDS = 64, 16, 16
 
-_AT_ONCE = 1 << 21
+_AT_ONCE = 1 << 17
 """Candidates that are compared at once."""
 
 _ONES = np.unpackbits(np.arange(1 << 16, dtype=">u2").view(np.uint8)).reshape(-1, 16).sum(1, dtype=np.uint8)
@@ -49,8 +50,38 @@ def fingerprint(photo: bytes) -> Words | None:
     return np.packbits(bits).view(np.uint16)
 
 
-def near_pairs(one: Words, other: Words | None = None, most: int = NEAR) -> list[tuple[int, int, int]]:
-    """All pairs (row of `one`, row of `other`, bits that differ) with at most `most` differing bits, at most `NEAR`.
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]
+"""(rows of one set, rows of the other, bits that differ), one entry a pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What is near in a set of photos, in memory that grows with the photos, not with their pairs.
+
+    pairs: how many there are. nearest: for each row of `one`, the row of `other` that is nearest (of several the
+    first); -1: none is near. bits: by how many it differs.
+    """
+
+    pairs: int
+    nearest: NDArray[np.int64]
+    bits: NDArray[np.int64]
+
+
+def nearest(one: Words, other: Words | None = None) -> Near:
+    """`near_pairs`, counted, and for each row of `one` the nearest; within `one`, of the later rows."""
+    pairs, none = 0, np.iinfo(np.int64).max
+    # Bits before rows: the least is the nearest, and of equals the first.
+    best = np.full(len(one), none)
+    for i, j, bits in near_pairs(one, other):
+        pairs += len(i)
+        np.minimum.at(best, i, bits << 32 | j)
+    found = best < none
+    return Near(pairs, np.where(found, best & 0xFFFFFFFF, -1), np.where(found, best >> 32, -1))
+
+
+def near_pairs(one: Words, other: Words | None = None, most: int = NEAR) -> Iterator[Pairs]:
+    """All pairs (row of `one`, row of `other`, bits that differ) with at most `most` differing bits, at most `NEAR`,
+    each once, some at a time in no order.
 
     other: None for pairs within `one`, i < j. No pair is missed: of 16 words at most one bit changes in at least one
     (multi-index hashing, Norouzi et al. 2012), so that each row is compared only with those that agree with it there.
@@ -58,7 +89,6 @@ def near_pairs(one: Words, other: Words | None = None, most: int = NEAR) -> list
     if not 0 <= most <= NEAR:
         raise ValueError(f"most {most}: expected 0 to {NEAR}")
     within, right = other is None, one if other is None else other
-    pairs: dict[tuple[int, int], int] = {}
     flips = np.array([0, *(1 << bit for bit in range(16))], dtype=np.uint16)
     for word in range(WORDS):
         order = np.argsort(right[:, word], kind="stable")
@@ -70,11 +100,14 @@ def near_pairs(one: Words, other: Words | None = None, most: int = NEAR) -> list
                 j = order[place]
                 if within:
                     i, j = i[i < j], j[i < j]
+                # A pair is told at the first word in which it agrees; in a film, most do in nearly all.
+                for earlier in reversed(range(word)):
+                    new = _ONES[one[i, earlier] ^ right[j, earlier]] > 1
+                    i, j = i[new], j[new]
                 bits = _ONES[one[i] ^ right[j]].sum(axis=1, dtype=np.int64)
                 hit = bits <= most
-                found = zip(i[hit].tolist(), j[hit].tolist(), bits[hit].tolist(), strict=True)
-                pairs.update(((a, b), d) for a, b, d in found)
-    return sorted((i, j, d) for (i, j), d in pairs.items())
+                if hit.any():
+                    yield i[hit], j[hit], bits[hit]
 
 
 def _expanded(first: NDArray[np.intp], last: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
