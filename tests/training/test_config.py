@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sifthinker.errors import InputError
 from sifthinker.recipes import LAUNCH, read_yaml, recipe_names
 from sifthinker.training.config import field_docs, help_text, read_arguments, split_config
 from sifthinker.training.grpo import GrpoConfig
+from sifthinker.training.run import build_args
 from sifthinker.training.sft import SftConfig
 
 
@@ -119,6 +122,22 @@ def test_every_recipe_resolves(name: str, tmp_path: Path) -> None:
     # bf16 on a machine without GPU is refused by transformers unless use_cpu is set; the value itself is what counts.
     args = trl(**{**rest, "output_dir": str(tmp_path), "use_cpu": True, "report_to": "none"})
     assert args.learning_rate == values["learning_rate"]
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("asked", [{}, {"bf16": True}, {"bf16": False}])
+def test_a_cpu_that_would_emulate_bfloat16_computes_in_float32(
+    native: bool, asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl import SFTConfig as Trl
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
+    settings = {"output_dir": str(tmp_path), "use_cpu": True, "report_to": "none", **asked}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        args = build_args(Trl, settings, SftConfig(model="m", data="d", out="o"))
+    assert args.bf16 is (native and asked.get("bf16", True))
+    assert any("float32" in str(warning.message) for warning in said) is (not native and asked.get("bf16", False))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from tqdm import tqdm
 from transformers import EarlyStoppingCallback, ProgressCallback, TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
@@ -68,7 +69,8 @@ def build_args(kind: type, settings: dict[str, Any], config: Any) -> Any:
     with trl_refusals(), warnings.catch_warnings():
         # TRL sets the field of that name by itself, so nobody could avoid the warning.
         warnings.filterwarnings("ignore", message="`gradient_checkpointing")
-        args = kind(**{**_evaluating(settings, config), **settings, "report_to": _reports(settings.get("report_to"))})
+        ours = {"report_to": _reports(settings.get("report_to")), **_precision(settings)}
+        args = kind(**{**_evaluating(settings, config), **settings, **ours})
     if config.eval_data is None and args.eval_strategy != "no":
         raise InputError("eval_strategy: there is nothing to evaluate on; give held-out samples with eval_data")
     if config.patience is not None and args.eval_strategy == "no":
@@ -78,6 +80,15 @@ def build_args(kind: type, settings: dict[str, Any], config: Any) -> Any:
         if name not in METRICS:
             raise InputError(f"metric_for_best_model {name!r}: not measured; known: {', '.join(METRICS)}")
     return args
+
+
+def _precision(settings: dict[str, Any]) -> dict[str, Any]:
+    """float32 on a CPU that has to emulate bfloat16, which takes some ten times as long."""
+    if not settings.get("use_cpu") or settings.get("bf16") is False or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return {}
+    if settings.get("bf16"):
+        warnings.warn("this CPU has no instructions for bfloat16: float32 is used, which is faster here", stacklevel=3)
+    return {"bf16": False}
 
 
 def _evaluating(settings: dict[str, Any], config: Any) -> dict[str, Any]:
@@ -487,8 +498,6 @@ def open_model(
 
     quantize: of the base, see `quantization`. options: further ones of `from_pretrained`.
     """
-    import torch
-
     if dtype == "auto":
         dtype = "bfloat16" if torch.cuda.is_available() else "float32"
     loaded = load_model(model, dtype=dtype, trainable=True, **quantization(quantize, dtype), **(options or {}))
