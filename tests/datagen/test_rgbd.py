@@ -196,6 +196,27 @@ def test_answers_follow_from_the_depth(tmp_path):
     assert [r.boxes for r in rows] != [r.boxes for r in other]
 
 
+@pytest.mark.parametrize("encoding", ["relative", "disparity"])
+def test_relative_depth_is_compared_by_differences(tmp_path, encoding):
+    """It has no zero: 0.02 is not twice as far as 0.01, and of disparities nobody knows what 0 is."""
+    photo(tmp_path / "rgb/1.png", SIZE)
+    (tmp_path / "depth").mkdir()
+    alike = np.full(SIZE[::-1], 0.05)
+    alike[:, 80:] = 0.07
+    alike[:3] = 1
+    np.save(tmp_path / "depth/1.npy", alike if encoding == "relative" else 1.01 - alike)
+    assert [row.reason for row in read(tmp_path, depth_encoding=encoding)] == ["no_question"]
+    ramp = np.tile(np.linspace(0, 1, SIZE[0]), (SIZE[1], 1))
+    np.save(tmp_path / "depth/1.npy", ramp if encoding == "relative" else 7 - 3 * ramp)
+    rows = read(tmp_path, depth_encoding=encoding)
+    assert [row.meta["task"] for row in rows] == ["nearer", "farther", "nearest", "third"]
+    for row in rows:
+        depths = sorted(row.meta.get("depths", []), reverse=row.meta["task"] == "farther")
+        assert all(abs(depths[0] - depth) > MARGIN - 1 - 0.001 for depth in depths[1:])
+    assert {row.answer for row in rows if row.meta["task"] == "third"} == {"left"}
+    assert min(min(row.meta.get("depths", [1])) for row in rows) < 0.4, "the nearest places count, too"
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_rows_wait_as_files_and_are_written_as_they_are(tmp_path, monkeypatch, suffix):
     """A decoded photo and an open depth map take ten times the memory, and are encoded for each use."""

@@ -3,7 +3,7 @@
 nearer, farther  two or three points, drawn on the photo as circles A, B (C): which is nearest to, or farthest from, the
                  camera? Gold boxes: a square around every point. A square counts if its share of valid pixels is
                  at least half of the frame's and its depths differ little (`SPREAD`); the answer must beat every
-                 other point by a factor of `MARGIN` in metres.
+                 other point by a factor of `MARGIN` in metres, or by that much above 1 of the range of relative depth.
 third            in which third of the picture is the nearest surface? Only in frames of which `DENSE` is valid; the
                  nearest cell of a grid must beat all cells of the other thirds by `MARGIN`. Gold box: that cell.
 object           which of two labelled objects is nearer? Medians over the middle of the boxes, by `MARGIN`; gold boxes:
@@ -41,7 +41,9 @@ SIDE = 0.11
 RADIUS = 0.38
 """Radius of a drawn circle, as a share of that square's side."""
 SPREAD = 0.10
+"""Of the depths in a square at most: as a share of their median in metres, of the range of relative depth."""
 MARGIN = 1.2
+"""By which an answer beats the others, see `_clear`."""
 DENSE = 0.6
 POINTS = 240
 """Places tried for points in a frame."""
@@ -72,7 +74,7 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
 
 @dataclass(frozen=True, slots=True)
 class _Spot:
-    """A place with a reliable depth. box: unit; depth: median in metres (or relative)."""
+    """A place with a reliable depth. box: unit; depth: median, in metres or relative."""
 
     box: Box
     depth: float
@@ -91,9 +93,9 @@ def _questions(pair: Pair, seed: int) -> Iterator[Sample | Reject]:
     rng = row_rng(seed, key)
     spots = _spots(depth, rng)
     made = [
-        *_marked(key, pair, photo, depth, _apart(spots, 2, nearest=True, rng=rng), nearest=True),
-        *_marked(key, pair, photo, depth, _apart(spots, 2, nearest=False, rng=rng), nearest=False),
-        *_marked(key, pair, photo, depth, _apart(spots, 3, nearest=True, rng=rng), nearest=True),
+        *_marked(key, pair, photo, depth, _apart(spots, 2, nearest=True, metric=depth.metric, rng=rng), nearest=True),
+        *_marked(key, pair, photo, depth, _apart(spots, 2, nearest=False, metric=depth.metric, rng=rng), nearest=False),
+        *_marked(key, pair, photo, depth, _apart(spots, 3, nearest=True, metric=depth.metric, rng=rng), nearest=True),
         *_third(key, pair, depth),
         *_objects(key, pair, depth),
     ]
@@ -136,18 +138,24 @@ def _steady(depth: DepthMap, bounds: tuple[int, int, int, int], enough: float, s
     if valid.mean() < enough:
         return None
     low, middle, high = np.quantile(depth.values[top:bottom, left:right][valid], [0.05, 0.5, 0.95])
-    return float(middle) if middle > 0 and (high - low) / middle <= spread else None
+    return float(middle) if high - low <= spread * (middle if depth.metric else 1.0) else None
 
 
-def _apart(spots: list[_Spot], count: int, nearest: bool, rng: np.random.Generator) -> list[_Spot]:
+def _clear(one: float, other: float, metric: bool) -> bool:
+    """Whether one of two depths is nearer beyond doubt: by a factor in metres. Relative depth, like the disparity from
+    which it may come, has no zero that a factor could count from: there it is a share of the range."""
+    near, far = sorted((one, other))
+    return far >= MARGIN * near if metric else far - near >= MARGIN - 1
+
+
+def _apart(spots: list[_Spot], count: int, nearest: bool, metric: bool, rng: np.random.Generator) -> list[_Spot]:
     """Spots apart from each other, one of them nearest (farthest) by `MARGIN`, in random order; empty if none."""
     if len(spots) < count:
         return []
     for _ in range(200):
         chosen = [spots[i] for i in rng.choice(len(spots), count, replace=False)]
         first, second = sorted((s.depth for s in chosen), reverse=not nearest)[:2]
-        clear = max(first, second) >= MARGIN * min(first, second)
-        if clear and all(_gap(a.box, b.box) for a, b in combinations(chosen, 2)):
+        if _clear(first, second, metric) and all(_gap(a.box, b.box) for a, b in combinations(chosen, 2)):
             return chosen
     return []
 
@@ -232,7 +240,7 @@ def _third(key: str, pair: Pair, depth: DepthMap) -> Iterator[Sample]:
     nearest = min(cells, key=lambda c: c.depth)
     where = third(nearest.box.center[0])
     others = [c.depth for c in cells if third(c.box.center[0]) != where]
-    if not others or min(others) < MARGIN * nearest.depth:
+    if not others or not _clear(nearest.depth, min(others), depth.metric):
         return
     question = "In which third of the picture is the surface that is nearest to the camera: left, middle or right?"
     yield _sample(key, pair, pair.photo, depth, question, where or "", [nearest.box], ["nearest surface"], "third")
@@ -242,7 +250,7 @@ def _objects(key: str, pair: Pair, depth: DepthMap) -> Iterator[Sample]:
     once = [(label, box) for label, box in pair.objects if [n for n, _ in pair.objects].count(label) == 1]
     for (a, box_a), (b, box_b) in combinations(once, 2):
         near_a, near_b = _median(depth, box_a), _median(depth, box_b)
-        if near_a is None or near_b is None or max(near_a, near_b) < MARGIN * min(near_a, near_b):
+        if near_a is None or near_b is None or not _clear(near_a, near_b, depth.metric):
             continue
         question = f"Which is nearer to the camera, the {a} or the {b}?"
         sample = _sample(
