@@ -138,6 +138,22 @@ def test_the_sidecar_is_read(tmp_path):
         read_depth(tmp_path / "d.png")
 
 
+@pytest.mark.parametrize("read", [read_depth, read_stored])
+def test_an_encoding_must_not_contradict_the_sidecar(tmp_path, read):
+    path = tmp_path / "d.png"
+    Image.fromarray(np.array([[0, 1000, 2000]], np.uint16)).save(path)
+    sidecar = {"kind": "metric", "scale": 1 / 5000, "offset": 0, "polarity": "far_is_large", "invalid": 0}
+    (tmp_path / "d.png.json").write_text(json.dumps(sidecar))
+    assert read(path, "tum").size == read(path).size
+    for encoding in ("mm", "sun", "relative", "disparity"):
+        with pytest.raises(
+            InputError, match=rf"d\.png: (read as {encoding}, it is another map|relative depth lies in)"
+        ):
+            read(path, encoding)
+    (tmp_path / "d.png.json").write_text('{"tags": ["office"]}')
+    assert read(path, "mm").size == (3, 1)
+
+
 def test_the_polarity_of_a_sidecar_is_obeyed(tmp_path):
     depth = DepthMap(np.array([[0.25, 0.75]]))
     write_depth(depth, tmp_path / "d.png")
@@ -210,7 +226,8 @@ def test_files_that_are_stored_maps_already_are_kept_as_they_are(tmp_path):
     write_depth(DepthMap(raw / 9000), path)
     assert read_depth(path).stored.png == path.read_bytes()
     # Others are written anew.
-    assert read_depth(path, "sun").stored.png != path.read_bytes()
+    (bare := tmp_path / "bare.png").write_bytes(path.read_bytes())
+    assert read_depth(bare, "sun").stored.png != bare.read_bytes()
     sidecar = tmp_path / "d.png.json"
     told = json.loads(sidecar.read_text())
     some = int(np.asarray(Image.open(path))[0, 0])

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -257,6 +258,50 @@ def test_depth_from_the_source_or_not_at_all(tmp_path):
     assert check(tmp_path / "a")["kept"] == check(tmp_path / "b")["kept"] == 2
     with pytest.raises(InputError, match="unknown depth encoding 'nm'"):
         build(f"jsonl:{rows}", tmp_path / "c", depth_encoding="nm")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--depth-encoding", "mm", "--depth", "none"],
+            "depth encoding 'mm' is for depth files, but none .* depth none",
+        ),
+        (["--depth-encoding", "mm", "--depth", "auto"], "give their folder with --depth, or leave the encoding out"),
+        (
+            ["--depth-cache", "cache"],
+            "--depth-cache keeps the maps of a depth model, but depth is source: name a model",
+        ),
+        (
+            ["--budget-tokens", "9"],
+            "--budget-tokens needs --annotator MODEL@URL, and the annotator is template; name",
+        ),
+        (["--language", "German"], "--language needs --annotator MODEL@URL or batch:MODEL, and the annotator is temp"),
+        (["--annotator", "batch:m", "--rpm", "3"], "--rpm needs --annotator MODEL@URL, and the annotator is batch:m"),
+        (
+            ["--annotator", "m@http://x", "--price-in", "3"],
+            "--price-in needs --budget, and",
+        ),
+        (["--images", "nowhere"], "nowhere: no such folder"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(tmp_path, capsys, flags, message):
+    rows = own_rows(tmp_path, 1)
+    assert cli.run(["build", f"jsonl:{rows}", "--out", str(tmp_path / "out"), *flags]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_encoding_needs_a_source_with_depth_files(tmp_path):
+    rows = own_rows(tmp_path, 2, image="p0.png")
+    with pytest.raises(InputError, match="depth encoding 'mm' is for depth files"):
+        build(f"coco:{coco(tmp_path)}", tmp_path / "out", depth_encoding="mm")
+    assert build(f"jsonl:{rows}", tmp_path / "out", depth_encoding="mm")["with_depth"] == 0
+    (tmp_path / "mix.yaml").write_text(f"depth_encoding: mm\nsources: ['coco:{coco(tmp_path)}']")
+    with pytest.raises(InputError, match="depth encoding 'mm' is for depth files"):
+        build(str(tmp_path / "mix.yaml"), tmp_path / "more")
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        build(str(tmp_path / "mix.yaml"), tmp_path / "more", images=tmp_path / "nowhere")
 
 
 def test_depth_from_an_estimator_is_asked_once_a_photo(tmp_path, monkeypatch):

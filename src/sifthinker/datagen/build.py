@@ -29,6 +29,7 @@ from ..lookup import pick
 from ..records import read_jsonl, read_manifest
 from .annotators import Asking, TemplateAnnotator, open_annotator
 from .depths import as_stored
+from .idle import refuse_idle
 from .mix import MIX, open_input
 from .outcome import Kept, Reject
 from .screen import gold_earns_all, screen
@@ -70,15 +71,16 @@ def build(
     folder, which may be begun already. Where shards are missing in the end, there is no manifest yet: what is there is
     counted, and `missing` has their numbers. None of these changes a byte.
 
-    Raises `InputError` for unknown names, missing files, a folder that is not empty, and a full disk; `EndpointError`
-    when the annotator's server is gone; `Paused` when its budget is spent or its results are waited for. A bad row
-    never raises: it is counted with its reason.
+    Raises `InputError` for unknown names, missing files, options that would change nothing (`idle`), a folder that is
+    not empty, and a full disk; `EndpointError` when the annotator's server is gone; `Paused` when its budget is spent
+    or its results are waited for. A bad row never raises: it is counted with its reason.
     """
     out = Path(out)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit}: expected at least 1 row")
     mine, parts = _part(part or "1/1")
     given = open_input(source, images, depth, depth_encoding, annotator, limit, seed, columns, steps, depth_cache)
+    refuse_idle(given, depth_cache, asking)
     if part is not None and "batch:" in str(given.annotator):
         raise InputError("part: batch files are written and read by one process; leave --part out")
     config = {**given.config, "annotator": given.annotator}

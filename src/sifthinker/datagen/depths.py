@@ -87,6 +87,13 @@ def _last_read(
     return read(path, encoding)
 
 
+def depth_kind(depth: str) -> str:
+    """What `--depth` stands for: `source`, `none`, `folder` (of depth files) or `model`."""
+    if depth in ("source", "none"):
+        return depth
+    return "folder" if Path(depth).is_dir() and not (Path(depth) / "config.json").exists() else "model"
+
+
 def depth_adder(depth: str, encoding: str | None, cache: Path | None = None) -> AddDepth:
     """What `--depth` stands for.
 
@@ -98,12 +105,13 @@ def depth_adder(depth: str, encoding: str | None, cache: Path | None = None) -> 
     """
     if encoding is not None:
         pick("depth encoding", encoding, ENCODINGS)
-    if depth == "source":
-        return AddDepth(lambda sample: sample)
-    if depth == "none":
-        return AddDepth(lambda sample: replace(sample, depth=None))
-    if Path(depth).is_dir() and not (Path(depth) / "config.json").exists():
-        return AddDepth(_FromFolder(FileIndex(depth, DEPTH_SUFFIXES), encoding))
+    match depth_kind(depth):
+        case "source":
+            return AddDepth(lambda sample: sample)
+        case "none":
+            return AddDepth(lambda sample: replace(sample, depth=None))
+        case "folder":
+            return AddDepth(_FromFolder(FileIndex(depth, DEPTH_SUFFIXES), encoding))
     from ..engines.estimator import open_estimator
 
     estimate = open_estimator(depth)

@@ -37,7 +37,7 @@ from .files import plain_name
 from .outcome import Reject
 from .seeds import name_bytes
 from .seen import Keys
-from .sources import Rows, find_source, open_source
+from .sources import Rows, Source, find_source, open_source
 from .sources.options import Options
 
 MIX = "mix"
@@ -83,12 +83,13 @@ class Recipe:
 class Input:
     """What a build works on.
 
-    open_depth: loads what gives the rows their depth; it can be sent to another process. licenses: source -> terms.
-    config: what else decides about the rows.
+    open_depth: loads what gives the rows their depth; it can be sent to another process. depths: of each source, what
+    `--depth` and `--depth-encoding` are for it. licenses: source -> terms. config: what else decides about the rows.
     """
 
     rows: Rows
     open_depth: Callable[[], AddDepth]
+    depths: Sequence[tuple[Source, str, str | None]]
     kind: str
     seed: int
     steps: int | None
@@ -115,6 +116,8 @@ def open_input(
 
     Raises `InputError` for what is unknown or missing, before a row is read.
     """
+    if images is not None and not Path(images).is_dir():
+        raise InputError(f"{images}: no such folder (--images, below which the photos are, or the paths of a recipe)")
     if _is_recipe(source):
         if columns or depth_encoding:
             raise InputError(
@@ -123,7 +126,7 @@ def open_input(
         return _of_recipe(_overridden(read_recipe(source, images), depth, annotator, limit, seed, steps), depth_cache)
     check_steps(steps)
     seed, depth, columns = seed or 0, depth or "source", columns or {}
-    kind = source.partition(":")[0]
+    kind, found = source.partition(":")[0], find_source(source)[0]
     rows = open_source(source, Options(images, seed, depth_encoding, columns))
     config = {
         "images": None if images is None else str(images),
@@ -135,11 +138,12 @@ def open_input(
     return Input(
         islice(rows, limit),
         partial(depth_adder, depth, depth_encoding, depth_cache),
+        [(found, depth, depth_encoding)],
         kind,
         seed,
         steps,
         "template" if annotator is None else annotator,
-        {kind: find_source(source)[0].license},
+        {kind: found.license},
         config,
     )
 
@@ -170,6 +174,7 @@ def _of_recipe(recipe: Recipe, depth_cache: Path | None) -> Input:
     return Input(
         mixed(recipe),
         partial(_adders, recipe, depth_cache),
+        [(find_source(part.source)[0], *_depth_of(part, recipe)) for part in recipe.sources],
         MIX,
         recipe.seed,
         recipe.steps,
@@ -343,14 +348,19 @@ class _Repeated:
         return self._of_file(str(sample.image))
 
 
+def _depth_of(part: Part, recipe: Recipe) -> tuple[str, str | None]:
+    """What `--depth` and `--depth-encoding` are for a source; a folder lies below the recipe's root."""
+    depth = part.depth or recipe.depth
+    folder = Path(recipe.root) / depth
+    return str(folder) if folder.is_dir() else depth, part.depth_encoding or recipe.depth_encoding
+
+
 def _adders(recipe: Recipe, cache: Path | None) -> AddDepth:
     """Gives each sample the depth that its source is to have; a model that several sources name is loaded once."""
     of_depth: dict[tuple[str, str | None], AddDepth] = {}
     of_source: dict[str, AddDepth] = {}
     for part in recipe.sources:
-        depth, encoding = part.depth or recipe.depth, part.depth_encoding or recipe.depth_encoding
-        folder = Path(recipe.root) / depth
-        key = str(folder) if folder.is_dir() else depth, encoding
+        key = _depth_of(part, recipe)
         if key not in of_depth:
             of_depth[key] = depth_adder(*key, cache)
         of_source[part.name] = of_depth[key]

@@ -75,17 +75,14 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
     encoding: a key of `ENCODINGS`. None: what the sidecar (`write_depth`) says; without a sidecar, floating-point
     files are metres, and integer files are refused because their scale cannot be known.
 
-    Raises `InputError` for missing or unreadable files, 8-bit pictures, and unknown encodings.
+    Raises `InputError` for missing or unreadable files, 8-bit pictures, unknown encodings, and an encoding that the
+    sidecar contradicts.
     """
     path = Path(path)
     raw, png = _read_raw(path)
     sidecar = Path(f"{path}.json")
     if encoding is None and sidecar.exists():
-        try:
-            meta = json.loads(sidecar.read_text())
-            return _with_file(from_levels(raw, meta), png, meta)
-        except (KeyError, ValueError, TypeError) as error:
-            raise InputError(f"{sidecar}: not the sidecar of a depth map ({error!r})") from error
+        return _by_sidecar(raw, png, sidecar)
     if encoding is None and raw.dtype.kind == "f":
         encoding = "metres"
     if encoding is None:
@@ -95,16 +92,42 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
         )
     try:
         decode = pick("depth encoding", encoding, ENCODINGS)
-        return _with_file(decode(raw), png, decode.meta if isinstance(decode, _Scaled) else {})
+        depth = _with_file(decode(raw), png, decode.meta if isinstance(decode, _Scaled) else {})
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+    if sidecar.exists() and _contradicts(sidecar, raw, depth):
+        raise InputError(
+            f"{path}: read as {encoding}, it is another map than its sidecar {sidecar.name} says; leave the encoding "
+            "out, or the sidecar"
+        )
+    return depth
+
+
+def _by_sidecar(raw: NDArray[Any], png: bytes | None, sidecar: Path) -> DepthMap:
+    try:
+        meta = json.loads(sidecar.read_text())
+        return _with_file(from_levels(raw, meta), png, meta)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{sidecar}: not the sidecar of a depth map ({error!r})") from error
+
+
+def _contradicts(sidecar: Path, raw: NDArray[Any], depth: DepthMap) -> bool:
+    """Whether a sidecar says another map than `depth`. JSON of something else says nothing."""
+    try:
+        told = _by_sidecar(raw, None, sidecar)
+    except InputError:
+        return False
+    same = np.array_equal(told.valid, depth.valid) and np.array_equal(told.values, depth.values)
+    return told.metric != depth.metric or not same
 
 
 def read_stored(path: str | Path, encoding: str | None = None) -> StoredDepth:
     """`read_depth` for data sets. A file that is a stored map is not decoded: damage shows when it is opened."""
     path, sidecar = Path(path), Path(f"{path}.json")
+    if encoding is not None and sidecar.exists():
+        return read_depth(path, encoding).stored  # which compares the two
     try:
         content = path.read_bytes()
         decode = ENCODINGS.get(encoding or "")

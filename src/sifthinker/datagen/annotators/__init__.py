@@ -35,7 +35,7 @@ def open_annotator(
     out: the data set folder, in which replies are kept.
     Raises `InputError` for other names and shares, `EndpointError` when a server cannot be reached.
     """
-    shares = shares_of(name) if isinstance(name, Mapping) or "," in name else {name: 1.0}
+    shares = shares_of(name)
     if sum(part.startswith("batch:") for part in shares) > 1:
         raise InputError(f"annotator {name!r}: expected one batch:MODEL at most")
     parts: dict[str, TemplateAnnotator | Teacher] = {}

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 def shares_of(name: str | Mapping[str, float]) -> dict[str, float]:
-    """Shares by name.
+    """Shares by name; a single name has all.
 
     >>> shares_of("template:0.25,m@http://localhost:8000/v1:0.75")
     {'template': 0.25, 'm@http://localhost:8000/v1': 0.75}
     """
+    if isinstance(name, str) and "," not in name:
+        return {name: 1.0}
     form = "expected NAME:SHARE,NAME:SHARE with shares that add up to 1, as in template:0.5,MODEL@URL:0.5"
     try:
         pairs = name.items() if isinstance(name, Mapping) else [p.strip().rsplit(":", 1) for p in name.split(",")]

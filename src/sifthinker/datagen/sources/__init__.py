@@ -31,7 +31,7 @@ class Source:
 
     read: (path, options) -> rows. about: one line for `sifthinker list`. frames: the frames in which its boxes are
     written. license: the terms of annotations and images, and where they are stated. remote: its path may be a name
-    on the hub, and it takes columns.
+    on the hub, and it takes columns. depth: its rows may come with depth files, for which --depth-encoding is.
     """
 
     read: Callable[[Path, Options], Rows]
@@ -39,6 +39,7 @@ class Source:
     frames: tuple[Frame, ...] = ()
     license: str = ""
     remote: bool = False
+    depth: bool = False
 
 
 PROBED = 32
@@ -78,12 +79,14 @@ SOURCES: dict[str, Source] = {
         "folders of photos with true depth: which marked point is nearer, where is the nearest",
         (Frame.UNIT_XYXY, Frame.PIXEL_XYXY),
         "of each set: SUN RGB-D, NYU for research; TUM CC BY 4.0; KITTI CC BY-NC-SA 3.0; ScanNet by its terms of use",
+        depth=True,
     ),
     "jsonl": Source(
         jsonl.read,
         "lines of your own: image, question, answer, boxes; frame, depth, choices if you like",
         ANY,
         YOURS,
+        depth=True,
     ),
     "lvis": Source(
         lvis.read_lvis,
