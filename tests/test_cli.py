@@ -115,7 +115,7 @@ def test_a_build_that_waits_for_somebody_says_so(photo: Path, tmp_path: Path, ca
     assert (out / "batch" / "requests-000.jsonl").exists()
     money = ["build", f"jsonl:{tmp_path}/rows.jsonl", "--out", str(tmp_path / "b"), "--annotator", "batch:m"]
     assert cli.run([*money, "--budget", "3"]) == 2
-    assert "money needs --price-in and --price-out" in capsys.readouterr().err
+    assert "--budget needs --annotator MODEL@URL, and the annotator is batch:m" in capsys.readouterr().err
 
 
 def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: Path, capsys) -> None:
@@ -150,7 +150,7 @@ def test_bad_input_is_one_line_and_code_2(photo: Path, scripted: str, tmp_path: 
         (["eval", "--model", "oracel", "--benchmark", "scenes", *out], "oracel: no such folder"),
         (["eval", "--model", scripted, "--benchmark", "scene", *out], "did you mean 'scenes'"),
         (["report", str(tmp_path / "nothing")], "nothing"),
-        (["build", f"viscot:{tmp_path}", *out], "not a readable file"),
+        (["build", f"viscot:{tmp_path}", *out], "looked for *.json and *.jsonl"),
         (["eval", "--model", scripted, "--out", str(photo / "run")], "choose another folder"),
         (["eval", "--model", scripted, "--limit", "-1", *out], "--limit"),
         (["build", "coco:x.json", "--seed", "-3", *out], "--seed"),
