@@ -489,8 +489,17 @@ def recipe(name: str) -> None:
 
 
 def _counts(manifest: dict[str, Any], out: Path) -> str:
-    reasons = "".join(f"\n  {n:6d} {reason}" for reason, n in sorted(manifest["rejects_by_reason"].items()))
-    return f"{out}: read {manifest['read']}, kept {manifest['kept']}, rejected {manifest['rejected']}{reasons}"
+    from .datagen.sheet import cost, missed_total
+
+    lines = [f"{out}: read {manifest['read']}, kept {manifest['kept']}, rejected {manifest['rejected']}"]
+    lines += [f"{n:6d} {reason}" for reason, n in sorted(manifest["rejects_by_reason"].items())]
+    if len(sources := manifest.get("by_source", {})) > 1:
+        for name, found in sources.items():
+            rejected = found["read"] - found["kept"]
+            lines.append(f"source {name}: read {found['read']}, kept {found['kept']}, rejected {rejected}")
+    if not manifest.get("missing"):
+        lines += filter(None, [missed_total(manifest), cost(manifest)])
+    return "\n  ".join(lines)
 
 
 if __name__ == "__main__":

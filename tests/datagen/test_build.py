@@ -55,13 +55,14 @@ def check(out):
     assert "SIF data set" in text
     assert f"kept {manifest['kept']}, rejected {manifest['rejected']}" in text
     assert sha256("".join(s["sha256"] for s in manifest["shards"]).encode()).hexdigest() in text
-    for name, count in (
-        *manifest["sources"].items(),
-        *manifest["tasks"].items(),
-        *manifest["rejects_by_reason"].items(),
-    ):
+    for name, count in manifest["tasks"].items():
         assert f"| {name} | {count} |" in text
-    assert all(manifest["licenses"].get(name, "") in text for name in manifest["sources"])
+    for name, found in manifest["by_source"].items():
+        license = manifest["licenses"].get(name, "")
+        assert f"| {name} | {found['read']} | {found['kept']} | {found['read'] - found['kept']} | {license} |" in text
+        assert all(f"| {name} | {reason} | {n} |" in text for reason, n in found["rejects_by_reason"].items())
+    for key in ("read", "kept"):
+        assert sum(found[key] for found in manifest["by_source"].values()) == manifest[key]
     assert yaml.safe_load(text.split("```yaml")[1].split("```")[0]) == manifest["config"]
     extra = {p.name for p in out.iterdir()} - {
         "manifest.json",
@@ -77,6 +78,11 @@ def check(out):
 
 def content(out):
     return {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.is_file()}
+
+
+def rest(out):
+    """The content but for what says the cost."""
+    return {name: data for name, data in content(out).items() if name not in ("manifest.json", "README.md")}
 
 
 def test_a_small_build(tmp_path):
@@ -346,7 +352,11 @@ def test_the_same_bytes_with_any_concurrency_also_after_a_stop(tmp_path):
         assert content(out) == content(tmp_path / "a")
         again = build(f"jsonl:{rows}", tmp_path / "c", annotator=name, asking=Asking(replies=out), rows_per_shard=5)
         assert server.count == 36, "from the kept replies"
-        assert content(tmp_path / "c") == content(out)
+        spent = read_manifest(out)["cost"]
+        assert spent == {"replies": 12, "prompt_tokens": 12_000, "completion_tokens": 1200, "money": None}
+        free = dict.fromkeys(spent, 0) | {"money": None}
+        assert read_manifest(tmp_path / "c") == read_manifest(out) | {"cost": free}
+        assert rest(tmp_path / "c") == rest(out)
     assert {row["annotator"] for row in read_rows(out)} == {name}
     assert check(out)["kept"] == again["kept"] == 12
 
@@ -378,7 +388,7 @@ def test_a_kill_repeats_at_most_the_requests_under_way(tmp_path):
         count = server.count
         build(f"jsonl:{rows}", tmp_path / "whole", annotator=name, asking=Asking(replies=out), rows_per_shard=5)
         assert server.count == count
-    assert content(out) == content(tmp_path / "whole")
+    assert rest(out) == rest(tmp_path / "whole")
     assert check(out)["kept"] == 40
 
 

@@ -15,7 +15,8 @@ from sifthinker.datagen.build import build
 from sifthinker.datagen.mix import mixed, quotas, read_recipe
 from sifthinker.datagen.outcome import Reject
 from sifthinker.errors import InputError
-from sifthinker.records import read_samples
+from sifthinker.inspection import inspect, summary
+from sifthinker.records import read_manifest, read_samples
 from sifthinker.sample import Sample
 
 from .photos import jsonl, own_rows, photo
@@ -143,6 +144,34 @@ def test_weights_share_a_total(tmp_path, two):
     assert not any(key.startswith("b") for key in ids(recipe(tmp_path, two, total=8)))
 
 
+def test_shares_add_up_to_the_total(tmp_path, two):
+    three = [*two, two[0] | {"name": "c"}]
+    assert quotas(read_recipe(str(recipe(tmp_path, three, total=10)))) == [3, 4, 3]
+
+
+def test_what_each_source_gave_is_told_also_where_that_is_nothing(tmp_path, two, capsys):
+    (tmp_path / "a/p3.png").unlink()
+    bad = {"id": "n", "image": "x.png", "question": "?", "answer": "a", "boxes": [[0, 0, 1]]}
+    jsonl(tmp_path / "none.jsonl", [bad])
+    third = {"name": "c", "source": "jsonl:none.jsonl"}
+    path = recipe(tmp_path, [*two, third], total=30, dedupe="none", depth="none")
+    out = tmp_path / "out"
+    assert cli.run(["build", str(path), "--out", str(out)]) == 0
+    said, card = capsys.readouterr().out, (out / "README.md").read_text()
+    assert read_manifest(out)["by_source"] == {
+        "a": {"wanted": 10, "read": 11, "kept": 10, "rejects_by_reason": {"image_missing": 1}},
+        "b": {"wanted": 10, "read": 8, "kept": 8, "rejects_by_reason": {}},
+        "c": {"wanted": 10, "read": 1, "kept": 0, "rejects_by_reason": {"box_malformed": 1}},
+    }
+    assert "source c: read 1, kept 0, rejected 1" in said
+    assert "| c | 1 | 0 | 1 | " in card
+    assert "| c | box_malformed | 1 | a box is not four numbers |" in card
+    for text in (said, card):
+        assert "18 of the total of 30 rows: b 8 of 10, c 0 of 10. What a source lacks" in text
+    assert "source c: read 1, kept 0, box_malformed 1" in summary(inspect(out))
+    assert "box malformed" in (out / "inspect.html").read_text()
+
+
 def test_bad_rows_of_every_source_are_told_once(tmp_path, two):
     (tmp_path / "a/p3.png").unlink()
     two[0] |= {"cap": 5}
@@ -167,12 +196,14 @@ def test_a_mix_of_kinds_is_built_and_says_its_sources(tmp_path, capsys):
     assert manifest["seed"] == 4
     assert manifest["read"] == manifest["kept"] + manifest["rejected"]
     # YOLO's photo is COCO's, and so are most of its questions.
-    assert manifest["sources"].keys() >= {"coco", "vg"}
-    assert sum(manifest["sources"].values()) == manifest["kept"]
+    kept = {name: found["kept"] for name, found in manifest["by_source"].items()}
+    assert kept.keys() >= {"coco", "vg"}
+    assert sum(kept.values()) == manifest["kept"]
     assert manifest["rejects_by_reason"]["duplicate_question"] >= 1
-    assert Counter(sample.id.partition(":")[0] for sample, _ in read_samples(out)) == manifest["sources"]
+    assert Counter(sample.id.partition(":")[0] for sample, _ in read_samples(out)) == kept
     card = (out / "README.md").read_text()
-    assert f"| coco | {manifest['sources']['coco']} | annotations CC BY 4.0" in card
+    read = manifest["by_source"]["coco"]["read"]
+    assert f"| coco | {read} | {kept['coco']} | {read - kept['coco']} | annotations CC BY 4.0" in card
     again = tmp_path / "again"
     build(str(path), again)
     for name in ("data-00000.parquet", "rejects.jsonl"):
@@ -183,7 +214,8 @@ def test_flags_stand_above_the_recipe(tmp_path, two):
     (tmp_path / "depths").mkdir()
     path = recipe(tmp_path, [two[0] | {"depth": "depths"}, two[1]], seed=1, steps=1, dedupe="none")
     manifest = build(str(path), tmp_path / "out", seed=2, depth="none", limit=3, steps=5)
-    assert (manifest["seed"], manifest["kept"], manifest["sources"]) == (2, 6, {"a": 3, "b": 3})
+    assert (manifest["seed"], manifest["kept"]) == (2, 6)
+    assert [found["kept"] for found in manifest["by_source"].values()] == [3, 3]
     assert {len(trace.steps) for _, trace in read_samples(tmp_path / "out")} <= {6, 7}
     assert build(str(path), tmp_path / "own")["rejects_by_reason"] == {"depth_missing": 12}
     assert {len(trace.steps) for _, trace in read_samples(tmp_path / "own")} == {2, 3}
@@ -238,6 +270,7 @@ def test_images_is_the_folder_of_all_paths(tmp_path, two):
         ("sources: [{source: 'coco:a', cap: 0}]", "source 1: cap 0: expected a whole number from 1 on"),
         ("sources: [{source: 'coco:a', cap: 1.5}]", "cap 1.5: expected a whole number"),
         ("sources: [{source: 'coco:a', weight: -1}]", "weight -1: expected a number from 0 on"),
+        ("sources: [{source: 'coco:a', name: 'a:b'}]", "name 'a:b': ids begin with it and a colon"),
         ("sources: [{source: 'coco:a', weight: 2}]", "a weight is a share of `total`, which the recipe does not say"),
         ("total: 5\nsources: [{source: 'coco:a', weight: .inf}]", "weight inf: expected a number from 0 on"),
         ("sources: [{source: 'hub:a', columns: {image: 3}}]", "columns {'image': 3}: expected FIELD: COLUMN"),
@@ -283,7 +316,12 @@ def test_sif_50k(tmp_path, shared_data, capsys):
     arguments = ["build", "sif-50k", "--images", str(tmp_path), "--out", str(tmp_path / "out"), "--depth", "none"]
     assert cli.run([*arguments, "--json"]) == 0
     manifest = json.loads(capsys.readouterr().out)
-    assert manifest["sources"] == {"tallyqa": 1, "vsr": 2}
+    by_source = manifest["by_source"]
+    assert {name: found["kept"] for name, found in by_source.items() if found["kept"]} == {"tallyqa": 1, "vsr": 2}
+    assert sum((Counter(found["rejects_by_reason"]) for found in by_source.values()), Counter()) == {
+        "box_outside": 15, "image_missing": 300,
+    }  # fmt: skip
+    assert list(by_source) == [part.name for part in read_recipe("sif-50k").sources]
     assert manifest["rejects_by_reason"] == {"box_outside": 15, "image_missing": 300}
     documents = {"docvqa", "dude", "infographicsvqa", "sroie", "textcap", "textvqa"}
     used = read_recipe("sif-50k").sources

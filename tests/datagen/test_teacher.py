@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sifthinker import cli
 from sifthinker.datagen.annotators import Job, Words, open_annotator
 from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.annotators.replies import Replies
@@ -17,6 +18,7 @@ from sifthinker.datagen.build import build
 from sifthinker.datagen.outcome import Reject
 from sifthinker.draw import GREEN
 from sifthinker.errors import EndpointError, InputError, Paused
+from sifthinker.records import read_manifest
 from tests.openai_server import Failure, Garbage, Late, completion, images_of, serve, text_of, unused_url
 
 from .photos import own_rows
@@ -243,6 +245,30 @@ def test_a_budget_is_never_overspent_and_the_work_goes_on_later(make_job, tmp_pa
         assert server.count == 12
     with pytest.raises(InputError, match="money needs --price-in and --price-out"):
         open_annotator(name, 0, tmp_path, Asking(budget=3.0))
+
+
+def test_a_build_tells_what_it_cost(tmp_path, capsys):
+    rows = own_rows(tmp_path, 4)
+
+    def run(out, *flags):
+        capsys.readouterr()
+        assert cli.run(["build", f"jsonl:{rows}", "--out", str(tmp_path / out), *flags]) == 0
+        return capsys.readouterr().out, (tmp_path / out / "README.md").read_text()
+
+    def reply(body):
+        return completion(reply_to(body)) | {"usage": {"prompt_tokens": 1000, "completion_tokens": 50}}
+
+    with serve(reply) as server:
+        teacher = ("--annotator", f"m@{server.url}", "--price-in", "2", "--price-out", "10")
+        for text in run("paid", *teacher):
+            assert "cost of 4 replies: 4000 tokens of prompts, 200 of replies, 0.01 in money" in text
+        assert read_manifest(tmp_path / "paid")["cost"] == {
+            "replies": 4, "prompt_tokens": 4000, "completion_tokens": 200, "money": 0.01,
+        }  # fmt: skip
+        for text in run("again", *teacher[:2], "--replies", str(tmp_path / "paid")):
+            assert "cost of 0 replies: 0 tokens of prompts, 0 of replies. Replies of an earlier data set that" in text
+        for text in run("templates"):
+            assert "cost of" not in text
 
 
 def test_a_budget_holds_where_prompts_cost_far_more_than_estimated(make_job, tmp_path):

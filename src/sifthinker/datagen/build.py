@@ -28,6 +28,8 @@ from ..geometry import Size
 from ..lookup import pick
 from ..records import read_jsonl, read_manifest
 from .annotators import Asking, TemplateAnnotator, open_annotator
+from .annotators.replies import FOLDER as REPLIES
+from .annotators.replies import cost_of
 from .depths import as_stored
 from .idle import refuse_idle
 from .mix import MIX, open_input
@@ -87,7 +89,7 @@ def build(
     if given.annotator != "template":
         config |= {"repairs": asking.repairs, "language": asking.language}
     writer = open_annotator(given.annotator, given.seed, out, asking)
-    run = Run(source, given.kind, given.seed, config, writer.name, rows_per_shard, given.licenses)
+    run = Run(source, given.kind, given.seed, config, writer.name, rows_per_shard, given.licenses, given.wanted)
     folder = Folder(out, run)
     run_all = _work(OpenWork(folder, writer, OpenPrepare(given.seed, given.steps, given.open_depth)), workers, executor)
     if not folder.begin(resume or part is not None):
@@ -108,7 +110,7 @@ def build(
 
     with _bar(run, None if given.kind == MIX else limit) as bar, closing(run_all(todo())) as events:
         _follow(events, folder, done, bar)
-    return folder.finish(keys, done)
+    return folder.finish(keys, done, None if given.annotator == "template" else cost_of(out / REPLIES, asking))
 
 
 def main_reasons(manifest: Mapping[str, Any], out: Path, most: int = 3) -> str:

@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,8 @@ class Input:
     """What a build works on.
 
     open_depth: loads what gives the rows their depth; it can be sent to another process. depths: of each source, what
-    `--depth` and `--depth-encoding` are for it. licenses: source -> terms. config: what else decides about the rows.
+    `--depth` and `--depth-encoding` are for it. licenses: source -> terms. wanted: source -> its share of the total,
+    where there is one. config: what else decides about the rows.
     """
 
     rows: Rows
@@ -95,6 +96,7 @@ class Input:
     steps: int | None
     annotator: Any
     licenses: Mapping[str, str]
+    wanted: Mapping[str, int]
     config: Mapping[str, Any]
 
 
@@ -144,6 +146,7 @@ def open_input(
         steps,
         "template" if annotator is None else annotator,
         {kind: found.license},
+        {},
         config,
     )
 
@@ -180,6 +183,7 @@ def _of_recipe(recipe: Recipe, depth_cache: Path | None) -> Input:
         recipe.steps,
         recipe.annotator,
         licenses,
+        {part.name: share for part, share in zip(recipe.sources, _shares(recipe), strict=True) if share is not None},
         config,
     )
 
@@ -211,6 +215,8 @@ def read_recipe(source: str, root: Path | None = None) -> Recipe:
         part = replace(part, name=part.name or part.source.partition(":")[0])
         if part.weight is not None and recipe.total is None:
             raise InputError(f"{where}: a weight is a share of `total`, which the recipe does not say")
+        if ":" in part.name:
+            raise InputError(f"{where}: name {part.name!r}: ids begin with it and a colon; choose one without colons")
         if part.name in [earlier.name for earlier in named]:
             raise InputError(f"{where}: a second source with the name {part.name!r}; give it a `name` of its own")
         named.append(part)
@@ -272,14 +278,19 @@ def mixed(recipe: Recipe) -> Iterator[Sample | Reject]:
 
 def quotas(recipe: Recipe) -> list[int | None]:
     """How many samples each source may give; None: all."""
-    weights = [1.0 if part.weight is None else part.weight for part in recipe.sources]
-    shares: Sequence[int | None] = [None] * len(weights)
-    if recipe.total is not None:
-        shares = [round(recipe.total * weight / (sum(weights) or 1.0)) for weight in weights]
     return [
         min((n for n in (part.cap, share) if n is not None), default=None)
-        for part, share in zip(recipe.sources, shares, strict=True)
+        for part, share in zip(recipe.sources, _shares(recipe), strict=True)
     ]
+
+
+def _shares(recipe: Recipe) -> list[int | None]:
+    """How many samples of the recipe's total fall to each source; they add up to it. None: there is no total."""
+    if recipe.total is None:
+        return [None] * len(recipe.sources)
+    ends = [0.0, *accumulate(1.0 if part.weight is None else part.weight for part in recipe.sources)]
+    places = [round(recipe.total * end / (ends[-1] or 1.0)) for end in ends]
+    return [last - first for first, last in pairwise(places)]
 
 
 def _open(part: Part, recipe: Recipe) -> Rows:

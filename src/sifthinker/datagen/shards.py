@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -61,7 +61,10 @@ KEPT = "kept"
 
 @dataclass(slots=True)
 class Run:
-    """What a data set is made of; two builds with equal runs give equal bytes."""
+    """What a data set is made of; two builds with equal runs give equal bytes.
+
+    licenses: terms by source, of all sources. wanted: rows that a source is to give, where the recipe has a total.
+    """
 
     source: str
     kind: str
@@ -70,14 +73,15 @@ class Run:
     annotator: str = ""
     rows_per_shard: int = ROWS_PER_SHARD
     licenses: Mapping[str, str] = field(default_factory=dict)
+    wanted: Mapping[str, int] = field(default_factory=dict)
 
-    def source_of(self, sample: Sample) -> str:
-        """What the column `source` says of a sample."""
-        return sample.meta["source"] if self.kind == MIX else self.kind
+    def source_of(self, id_: str) -> str:
+        """What the column `source` says of the row with this id."""
+        return id_.partition(":")[0] if self.kind == MIX else self.kind
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for two processes to work on the same data set, as JSON gives it back."""
-        made_of = {key: value for key, value in asdict(self).items() if key != "licenses"}
+        made_of = {key: value for key, value in asdict(self).items() if key not in ("licenses", "wanted")}
         identity = {"schema": SCHEMA, **made_of, "config": dict(self.config), "prompt_hash": prompt_hash()}
         return json.loads(json.dumps(identity))
 
@@ -201,7 +205,7 @@ class Folder:
                 record.rejects.append(asdict(outcome))
                 yield outcome.reason
                 continue
-            sample, name = outcome.sample, self.run.source_of(outcome.sample)
+            sample, name = outcome.sample, self.run.source_of(outcome.sample.id)
             rows.append(to_row(sample, outcome.trace, name, outcome.annotator or self.run.annotator))
             record.kept += 1
             record.with_depth += sample.depth is not None
@@ -223,15 +227,17 @@ class Folder:
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def finish(self, keys: Sequence[str], done: Collection[int]) -> dict[str, Any]:
+    def finish(
+        self, keys: Sequence[str], done: Collection[int], cost: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The manifest of the finished data set; or, where shards are missing, their numbers and what there is.
 
-        keys: of all shards. done: numbers of those whose file need not be read again.
+        keys: of all shards. done: numbers of those whose file need not be read again. cost: of the words, if any.
         """
         try:
             missing = [n for n, key in enumerate(keys) if not (self._is_ours if n in done else self.is_done)(n, key)]
             if not missing:
-                return self._end(len(keys))
+                return self._end(len(keys), {} if cost is None else {"cost": dict(cost)})
             if not self.is_finished():
                 there = sorted(set(range(len(keys))) - set(missing))
                 counts = self._fold(there, None)
@@ -243,7 +249,7 @@ class Folder:
         # Just now, by another process, which took the records away.
         return read_manifest(self.out)
 
-    def _end(self, count: int) -> dict[str, Any]:
+    def _end(self, count: int, more: Mapping[str, Any]) -> dict[str, Any]:
         """Write rejects, sheet, card and manifest, the manifest last: a folder with a manifest is finished."""
         rejects = self.state / f"{REJECTS}.{os.urandom(8).hex()}"
         with JsonlWriter(rejects) as writer:
@@ -256,6 +262,7 @@ class Folder:
         manifest = {
             **self.run.identity(),
             **counts,
+            **more,
             "licenses": dict(self.run.licenses),
             "versions": _versions(),
             "shards": [{"file": name, "sha256": sha256} for name, sha256 in files.items()],
@@ -269,13 +276,16 @@ class Folder:
     def _fold(self, numbers: Iterable[int], rejects: JsonlWriter | None) -> dict[str, Any]:
         """The sums over the records of these shards; their rejects are written in order."""
         sums, reasons, tasks, sources = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+        rejected: defaultdict[str, Counter[str]] = defaultdict(Counter)
         files = {}
         for number in numbers:
             record = Record(**json.loads(self._record_path(number).read_text()))
             sums.update(read=record.read, kept=record.kept, with_depth=record.with_depth)
             tasks.update(record.tasks)
             sources.update(record.sources)
-            reasons.update(reject["reason"] for reject in record.rejects)
+            for reject in record.rejects:
+                reasons[reject["reason"]] += 1
+                rejected[self.run.source_of(reject["id"])][reject["reason"]] += 1
             if record.sha256 is not None:
                 files[number] = record.sha256
             if rejects is not None:
@@ -287,7 +297,16 @@ class Folder:
             "rejected": reasons.total(),
             "rejects_by_reason": dict(sorted(reasons.items())),
             "tasks": dict(sorted(tasks.items())),
-            "sources": dict(sorted(sources.items())),
+            "by_source": {
+                name: {
+                    **({"wanted": self.run.wanted[name]} if name in self.run.wanted else {}),
+                    "read": sources[name] + rejected[name].total(),
+                    "kept": sources[name],
+                    "rejects_by_reason": dict(sorted(rejected[name].items())),
+                }
+                # Also those that gave nothing.
+                for name in dict.fromkeys([*self.run.licenses, *sorted(sources), *sorted(rejected)])
+            },
             "with_depth": sums["with_depth"],
             "sha256": files,
         }

@@ -68,7 +68,7 @@ def caption(sample: Sample, trace: Trace | None) -> str:
 
 def card(manifest: Mapping[str, Any]) -> str:
     """README.md of the folder, with the header from which the Hugging Face hub knows the files."""
-    generated = manifest["kind"] == "scenes"
+    generated, terms_of = manifest["kind"] == "scenes", manifest["licenses"]
     what = "Generated scenes" if generated else "Photos"
     if generated:
         terms = (
@@ -78,8 +78,11 @@ def card(manifest: Mapping[str, Any]) -> str:
         )
     else:
         terms = "The photos and annotations are under the terms of their sources; this folder adds no rights to them."
-    sources = [(name, count, manifest["licenses"].get(name, "")) for name, count in manifest["sources"].items()]
-    rejects = [(name, count, REASONS.get(name, "")) for name, count in manifest["rejects_by_reason"].items()]
+    sources, rejects = [], []
+    for name, found in manifest["by_source"].items():
+        sources.append((name, found["read"], found["kept"], found["read"] - found["kept"], terms_of.get(name, "")))
+        rejects += [(name, reason, n, REASONS.get(reason, "")) for reason, n in found["rejects_by_reason"].items()]
+    notes = "".join(f"- {note}\n" for note in (missed_total(manifest), cost(manifest)) if note)
     return f"""---
 configs:
 - config_name: default
@@ -98,12 +101,12 @@ sifthinker {manifest["versions"]["sifthinker"]} with seed {manifest["seed"]}.
 - prompt {manifest["prompt_hash"]}, row schema {manifest["schema"]}
 - who wrote the words: {manifest["annotator"]}. {_written(manifest["annotator"], generated)}
 - sha256 of the digests of all shards: {digest(manifest)}
-
+{notes}
 {terms}
 
-{_table(("source", "kept", "terms"), sources)}
+{_table(("source", "read", "kept", "rejected", "terms"), sources)}
 {_table(("task", "kept"), manifest["tasks"].items())}
-{_table(("rejected because", "rows", "meaning"), rejects) if rejects else ""}
+{_table(("source", "rejected because", "rows", "meaning"), rejects) if rejects else ""}
 Boxes are unit xyxy of the photo. Depth is relative, 0 nearest and 1 farthest, in traces; the depth column keeps 16 bits
 a pixel and says what they mean. contact_sheet.png shows rows spread over the set: gold boxes green, the way to them
 orange.
@@ -116,6 +119,32 @@ What was asked for, as `manifest.json` has it; the same settings make the same b
 {yaml.safe_dump(dict(manifest["config"]), sort_keys=False, allow_unicode=True).strip()}
 ```
 """
+
+
+def missed_total(manifest: Mapping[str, Any]) -> str:
+    """By how much, and where, the total of a recipe was missed; "" where it was not, or there is none."""
+    wanted = {name: found["wanted"] for name, found in manifest.get("by_source", {}).items() if "wanted" in found}
+    total = sum(wanted.values())
+    if manifest["kept"] >= total:
+        return ""
+    found = manifest["by_source"]
+    parts = [f"{name} {found[name]['kept']} of {n}" for name, n in wanted.items() if found[name]["kept"] < n]
+    return (
+        f"{manifest['kept']} of the total of {total} rows: {', '.join(parts)}. What a source lacks or has rejected is "
+        "not made up for by others: give it more rows, or the others more weight"
+    )
+
+
+def cost(manifest: Mapping[str, Any]) -> str:
+    """What the words of a teacher cost, over all runs; "" where there was none."""
+    if (spent := manifest.get("cost")) is None:
+        return ""
+    money = "" if spent["money"] is None else f", {spent['money']:.4g} in money"
+    return (
+        f"cost of {spent['replies']} replies: {spent['prompt_tokens']} tokens of prompts, "
+        f"{spent['completion_tokens']} of replies{money}. Replies of an earlier data set that were read again cost "
+        "nothing"
+    )
 
 
 def digest(manifest: Mapping[str, Any]) -> str:

@@ -90,6 +90,10 @@ def summary(result: dict[str, Any]) -> str:
         *(f"{name}: not as it was when the data set was finished" for name in result["altered"]),
         *(f"rejected: {reason} {count}" for reason, count in result["rejects_by_reason"].items()),
     ]
+    if len(result["by_source"]) > 1:
+        for name, one in result["by_source"].items():
+            reasons = "".join(f", {reason} {count}" for reason, count in one["rejects_by_reason"].items())
+            lines.append(f"source {name}: read {one['read']}, kept {one['kept']}{reasons}")
     for task, answers in result["answers"].items():
         most, share = answers["most_common"][0][0], answers["constant"]
         lines.append(f"task {task or '(none)'}: {answers['n']} rows; always {most!r:.60} would be right in {share:.0%}")

@@ -130,6 +130,7 @@ class Survey:
             "with_depth": self.with_depth,
             "read": manifest.get("read"),
             "rejects_by_reason": manifest.get("rejects_by_reason", {}),
+            "by_source": manifest.get("by_source", {}),
             "altered": altered_shards(self.folder) if manifest else [],
             "sources": dict(self.sources.most_common()),
             "annotators": dict(self.annotators.most_common()),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -22,8 +23,10 @@ from ...engines import Reply
 from ...errors import InputError
 from ...records import JsonlWriter, digest, disk_errors
 from ..seeds import name_bytes
+from .asking import Asking
 
 FOLDER = "replies"
+USAGE = ("prompt_tokens", "completion_tokens")
 
 
 class Replies:
@@ -103,6 +106,20 @@ class Replies:
                 raise
             return path
         raise AssertionError("unreachable")
+
+
+def cost_of(folder: Path, asking: Asking) -> dict[str, Any]:
+    """What the replies in `folder` cost: how many there are, their tokens, and money where both prices are said."""
+    replies, spent = 0, Counter[str]()
+    for path in _files(folder):
+        with path.open("rb") as file:
+            for _, entry in _lines(file):
+                replies += 1
+                spent.update({name: entry["usage"].get(name, 0) for name in USAGE})
+    tokens = {name: spent[name] for name in USAGE}
+    prices = (asking.price_in, asking.price_out)
+    money = None if None in prices else sum(n * (p or 0) for n, p in zip(tokens.values(), prices, strict=True)) / 1e6
+    return {"replies": replies, **tokens, "money": money}
 
 
 def _files(folder: Path) -> list[Path]:
