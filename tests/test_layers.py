@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "sifthinker"
 LAYERS = {
     name: layer
     for layer, names in {
-        0: "errors geometry lookup models png",
+        0: "errors geometry hub lookup models png",
         1: "trace depth sample executors",
         2: "prompt normalize bfov floormap places answers mra graders grading hiou degrade records draw statistics "
         "curves provenance recipes",

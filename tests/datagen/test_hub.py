@@ -103,8 +103,9 @@ def test_data_that_is_not_there(tmp_path, data):
     datasets.DatasetDict({"val": data}).save_to_disk(tmp_path / "dict")
     with pytest.raises(InputError, match="has no split 'train'; found val"):
         read(tmp_path / "dict")
-    with pytest.raises(InputError, match="cannot be loaded"):
-        read("nobody/has-this-data-set")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: cannot be loaded"):
+        read(tmp_path / "empty")
     with pytest.raises(InputError, match="expected NAME, NAME:SPLIT or NAME:CONFIG:SPLIT"):
         read("a:b:c:d")
     with pytest.raises(InputError, match="its columns are known; --columns is for hub:"):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ..depth import DepthEstimator, DepthMap
 from ..errors import InputError, unknown_name
+from ..hub import check_name
 from ..lookup import lookup
 from .processor import one_line
 
@@ -81,6 +82,7 @@ class ModelEstimator:
     def __init__(
         self, path: str, kind: str | None = None, device: str | None = None, batch_size: int | None = None
     ) -> None:
+        check_name(path, "a depth-estimation model")
         try:
             import torch
             from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation

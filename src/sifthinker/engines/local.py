@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import InputError
+from ..hub import check_name
+from ..models import located
 from ..prompt import DEFAULT_MAX_PIXELS, Family, family_of
 from .engine import Reply, Request
 from .processor import load_model, load_processor, pixel_budget, pixel_grid, vision_ids
@@ -47,6 +49,7 @@ class LocalEngine:
         device: str | None = None,
         dtype: str | None = None,
     ) -> None:
+        check_name(located(path), "a model")
         try:
             import torch
         except ImportError as error:

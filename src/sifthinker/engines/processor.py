@@ -11,7 +11,6 @@ Training and generation are left out.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..hub import check_name, is_hub_id
 from ..models import located
 from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES, family_of
 
@@ -80,10 +80,11 @@ def load_processor(path: str | Path, max_pixels: int | None = None) -> Processor
 
     Raises `InputError` when there is no such model or it takes no images.
     """
+    path = located(path)
+    check_name(path, "a processor (tokenizer and image processor)")
     from transformers import AutoProcessor
     from transformers.processing_utils import ProcessorMixin
 
-    path = located(path)
     adapter = adapter_config(path)
     source = path if adapter is None or _has_processor(path) else base_of(path, adapter)
     model_type = None if _is_processor_only(path) else model_config(path).model_type
@@ -156,10 +157,11 @@ def model_config(path: str | Path) -> PreTrainedConfig:
 
     Raises `InputError` when there is no such model or it takes no images.
     """
+    path = located(path)
+    check_name(path, "a model")
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-    path = located(path)
     if (adapter := adapter_config(path)) is not None:
         return model_config(base_of(path, adapter))
     with one_line(path, "a model"):
@@ -179,9 +181,10 @@ def load_model(path: str | Path, dtype: Any = None, trainable: bool = False, **o
     options: passed to `from_pretrained`.
     Raises `InputError` when there is no such model, it takes no images, or the adapter's base is missing.
     """
+    path = located(path)
+    check_name(path, "a model")
     from transformers import AutoModelForImageTextToText
 
-    path = located(path)
     adapter = adapter_config(path)
     source = path if adapter is None else base_of(path, adapter)
     model_config(source)
@@ -213,7 +216,7 @@ def base_of(path: str | Path, adapter: dict[str, Any]) -> str:
             return str(candidate)
     if (shipped := located(base)) != base:
         return str(shipped)
-    if _looks_like_folder(base):
+    if not is_hub_id(base):
         raise InputError(
             f"{path}: the adapter's base model {base!r} is not here; "
             "put it there, or correct base_model_name_or_path in adapter_config.json"
@@ -231,24 +234,14 @@ def _read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def _looks_like_folder(path: str | Path) -> bool:
-    """Whether a name cannot be a hub id (`name` or `owner/name`)."""
-    return not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", str(path))
-
-
 @contextmanager
 def one_line(path: str | Path, what: str) -> Iterator[None]:
     """Turn what transformers and the hub raise for a bad path into an `InputError` of one line."""
-    folder = Path(path)
-    if folder.is_file():
-        raise InputError(f"{path}: a file; expected the folder of {what}, or a hub id")
-    if not folder.is_dir() and _looks_like_folder(path):
-        raise InputError(f"{path}: no such folder, and not a hub id (owner/name); expected {what}")
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        if folder.is_dir():
+        if Path(path).is_dir():
             raise InputError(f"{path}: cannot be loaded as {what} ({reason})") from error
         raise InputError(
             f"{path}: no such folder here, and the hub does not give {what} of that name ({reason}); "

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...errors import InputError, unknown_name
 from ...geometry import Frame
+from ...hub import check_name
 from ...sample import Sample
 from ..files import FileIndex, RowError
 from ..outcome import Reject
@@ -57,13 +58,14 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
 
 def _load(name: str) -> tuple[str, str, Any]:
     """Repository or folder, split, and the data of a name, with pictures as the bytes of their files."""
+    repository, *rest = name.split(":")
+    if len(rest) > 2:
+        raise InputError(f"hub:{name}: expected NAME, NAME:SPLIT or NAME:CONFIG:SPLIT")
+    check_name(repository, "a data set", "dataset")
     try:
         import datasets
     except ImportError as error:
         raise InputError("hub: needs the datasets library: pip install 'sifthinker[train]'") from error
-    repository, *rest = name.split(":")
-    if len(rest) > 2:
-        raise InputError(f"hub:{name}: expected NAME, NAME:SPLIT or NAME:CONFIG:SPLIT")
     split, config = rest[-1] if rest else "train", rest[0] if len(rest) == 2 else None
     folder = Path(repository)
     try:
