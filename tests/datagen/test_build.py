@@ -286,7 +286,7 @@ def test_depth_from_the_source_or_not_at_all(tmp_path):
         (["--annotator", "batch:m", "--rpm", "3"], "--rpm needs --annotator MODEL@URL, and the annotator is batch:m"),
         (
             ["--annotator", "m@http://x", "--price-in", "3"],
-            "--price-in needs --budget, and",
+            "--price-in needs --price-out, and",
         ),
         (["--images", "nowhere"], "nowhere: no such folder"),
     ],

@@ -110,7 +110,8 @@ def build(
 
     with _bar(run, None if given.kind == MIX else limit) as bar, closing(run_all(todo())) as events:
         _follow(events, folder, done, bar)
-    return folder.finish(keys, done, None if given.annotator == "template" else cost_of(out / REPLIES, asking))
+    asked = not isinstance(writer, TemplateAnnotator)
+    return folder.finish(keys, done, cost_of(out / REPLIES, asking) if asked else None)
 
 
 def main_reasons(manifest: Mapping[str, Any], out: Path, most: int = 3) -> str:

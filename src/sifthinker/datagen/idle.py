@@ -11,7 +11,7 @@ from .annotators.mixture import shares_of
 from .depths import depth_kind
 from .mix import Input
 
-LIVE = {"rpm", "tpm", "budget", "budget_tokens", "price_in", "price_out"}
+LIVE = {"rpm", "tpm", "budget", "budget_tokens"}
 """Settings of a teacher behind a server, not of batch files, which others send."""
 
 
@@ -42,8 +42,10 @@ def _settings(given: Input, asking: Asking) -> None:
             needed = "--annotator MODEL@URL"
         elif names == {"template"}:
             needed = "--annotator MODEL@URL or batch:MODEL"
-        elif field.name in ("price_in", "price_out") and asking.budget is None:
-            needed = "--budget"
+        elif field.name == "price_in" and asking.price_out is None:
+            needed = "--price-out"
+        elif field.name == "price_out" and asking.price_in is None:
+            needed = "--price-in"
         else:
             continue
         flag = f"--{field.name.replace('_', '-')}"
