@@ -288,14 +288,26 @@ def check(
         list[str],
         typer.Argument(metavar="DIR|CONFIG [--FIELD VALUE ...]", help="Data set folder, or config as for sft."),
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Hub id, folder or sif-tiny, whose processor counts the tokens of each row; without one (and without "
+            "a config that names it) there are no lengths, no plan and no memory."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows to look at.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Where to write the contact sheet.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Dry run before training: lengths, rewards of gold and of corrupted traces, plan, contact sheet."""
+    """Dry run before training: lengths, rewards of gold and of corrupted traces, plan, contact sheet.
+
+    Gold traces must earn 1 from every reward. Then each is damaged in one way after the other (a box moved, a wrong
+    answer, ...; the output says what each name means), and the rewards that look at what was damaged must fall.
+    """
     from .training.check import check, summary
 
-    result = check(*arguments, limit=limit, out=out)
+    named = [] if model is None else ["--model", model]
+    result = check(*arguments, *named, limit=limit, out=out)
     _print(result, as_json, summary(result))
     if not result["ready"]:
         raise typer.Exit(1)

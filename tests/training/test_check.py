@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sifthinker import cli
 from sifthinker.errors import InputError
 from sifthinker.records import ShardWriter, read_rows, to_row
 from sifthinker.rewards import REWARDS
@@ -39,13 +41,21 @@ def test_a_good_set_is_ready(made: tuple[Path, Path], tmp_path: Path) -> None:
     assert result["gold_rewards"] == dict.fromkeys(REWARDS, 1.0)
     assert result["corrupted_rewards"]["answer_wrong"] == {"answer": 0.0}
     assert Path(result["contact_sheet"]).exists()
-    assert summary(result).splitlines()[-1] == "ready"
+    lines = summary(result).splitlines()
+    assert lines[-1] == "ready"
+    assert any(line.startswith("  focus_lost (another area after the right one): correction 0.") for line in lines)
+    assert any(line.endswith("later: neither pays nor costs): nothing that must fall") for line in lines)
 
 
-def test_a_folder_with_a_model_tells_its_tokens(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_with_a_model_tells_its_tokens(made: tuple[Path, Path], tmp_path: Path, capsys) -> None:
     found = check(str(made[0]), "--model", str(made[1]), "--max-pixels", "1024", out=tmp_path)
     assert found["tokens"] == check("tiny-sft", *flags(made), out=tmp_path)["tokens"]
     assert found["ready"]
+    command = ["check", str(made[0]), "--max-pixels", "1024", "--model", str(made[1]), "--out", str(tmp_path), "--json"]
+    assert cli.run(command) == 0
+    assert json.loads(capsys.readouterr().out)["tokens"] == found["tokens"]
+    assert cli.run(["check", "--help"]) == 0
+    assert "--model" in capsys.readouterr().out
     with pytest.raises(InputError, match="model is missing"):
         check(str(made[0]), "--max-pixels", "1024", out=tmp_path)
 

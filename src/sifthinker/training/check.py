@@ -337,7 +337,8 @@ def summary(result: dict[str, Any]) -> str:
     lines += [f"  gold earns {_show(v)} of {name}" for name, v in result["gold_rewards"].items()]
     lines.append("damaged traces, and what they earn of the rewards that the damage must lower (gold earns 1):")
     for kind, earned in result["corrupted_rewards"].items():
-        lines.append(f"  {kind}: " + ", ".join(f"{name} {_show(v)}" for name, v in earned.items()))
+        marks = ", ".join(f"{name} {_show(v)}" for name, v in earned.items())
+        lines.append(f"  {kind} ({CORRUPTIONS[kind].about}): {marks or 'nothing that must fall'}")
     for part, spread in result.get("tokens", {}).items():
         if spread:
             lines.append(f"tokens of a {part}: {spread['min']} to {spread['max']}, {spread['mean']} in the mean")
