@@ -27,7 +27,7 @@ class Asking:
     repairs: int = 1
     """How often a faulty reply is shown to the teacher with its fault, before the row is rejected."""
     language: str = "English"
-    """Of the words. Only English is checked, and lightly (`reading.not_english`)."""
+    """Of the words. Only English is checked, and lightly (`language.not_english`)."""
     replies: Path | None = None
     """A data set folder, or its replies/, whose replies are used where the same is asked."""
     timeout_s: float = 300.0

@@ -9,8 +9,8 @@ from ...sample import Sample
 from ..expand import Role, Stage
 from ..outcome import Reject
 from ..seeds import row_rng
+from .early import gives_away
 from .job import Answer, Item, Job, Words
-from .reading import gives_away
 
 WORDS: Mapping[Role, tuple[str, ...]] = {
     "whole": (
