@@ -180,15 +180,11 @@ def open_source(name: str, options: Options) -> Rows:
         raise InputError(f"{path}: no such file or folder (source {name!r})")
     rows = map(storable, source.read(Path(path), options))
     # A file that cannot be read at all, or is something else, shows now, before anything is written.
-    first = list[Sample | Reject]()
-    for row in islice(rows, PROBED):
-        first.append(row)
-        if not isinstance(row, Reject) or row.reason not in ("bad_json", "malformed_row"):
-            break
-    else:
-        if len(first) == PROBED and isinstance(row := first[0], Reject):
-            raise InputError(
-                f"{path}: none of its first {PROBED} rows can be read as {name.partition(':')[0]} ({source.about}); "
-                f"the first, {row.id}: {row.detail}"
-            )
+    first = list(islice(rows, PROBED))
+    bad = [row for row in first if isinstance(row, Reject) and row.reason in ("bad_json", "malformed_row")]
+    if len(bad) == PROBED:
+        raise InputError(
+            f"{path}: none of its first {PROBED} rows can be read as {name.partition(':')[0]} ({source.about}); "
+            f"the first, {bad[0].id}: {bad[0].detail}"
+        )
     return chain(first, rows)
