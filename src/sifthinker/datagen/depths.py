@@ -71,7 +71,11 @@ def _load(read: Callable[[Path, str | None], Found], path: Path, encoding: str |
         raise RowError("depth_encoding_unknown", f"{encoding!r} is none of {', '.join(ENCODINGS)}")
     sidecar = Path(f"{path}.json")
     if encoding is None and not sidecar.exists() and path.suffix.lower() not in (".npy", ".exr"):
-        raise RowError("depth_encoding_unknown", f"{path} does not say what its levels mean; name its encoding")
+        raise RowError(
+            "depth_encoding_unknown",
+            f"{path} does not say what its levels mean; name its encoding, for example --depth-encoding mm, or put a "
+            f"sidecar {sidecar.name} beside it",
+        )
     times = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in (path, sidecar))
     try:
         return _last_read(read, path, encoding, times)
