@@ -14,7 +14,17 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 import sifthinker.depth
-from sifthinker.depth import CLIP, LEVELS, DepthMap, decode_depth, encode_depth, read_depth, read_stored, write_depth
+from sifthinker.depth import (
+    CLIP,
+    LEVELS,
+    DepthMap,
+    StoredDepth,
+    decode_depth,
+    encode_depth,
+    read_depth,
+    read_stored,
+    write_depth,
+)
 from sifthinker.errors import InputError
 from sifthinker.geometry import WHOLE, Box
 from sifthinker.png import png_bytes
@@ -144,7 +154,8 @@ def test_an_encoding_must_not_contradict_the_sidecar(tmp_path, read):
     Image.fromarray(np.array([[0, 1000, 2000]], np.uint16)).save(path)
     sidecar = {"kind": "metric", "scale": 1 / 5000, "offset": 0, "polarity": "far_is_large", "invalid": 0}
     (tmp_path / "d.png.json").write_text(json.dumps(sidecar))
-    assert read(path, "tum").size == read(path).size
+    named, told = ((m if isinstance(m, StoredDepth) else m.stored) for m in (read(path, "tum"), read(path)))
+    assert (named.png, json.dumps(named.meta)) == (told.png, json.dumps(told.meta)), "equal, to the last digit"
     for encoding in ("mm", "sun", "relative", "disparity"):
         with pytest.raises(
             InputError, match=rf"d\.png: (read as {encoding}, it is another map|relative depth lies in)"

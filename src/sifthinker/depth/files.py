@@ -145,7 +145,7 @@ def _kept(meta: Any) -> dict[str, Any] | None:
     try:
         rising = meta["scale"] > 0 and math.isfinite(meta["offset"] + LEVELS * meta["scale"])
         if rising and (meta["polarity"], meta["invalid"]) == ("far_is_large", 0) and meta["kind"] in KINDS:
-            return meaning(meta["kind"], meta["scale"], meta["offset"])
+            return meaning(meta["kind"], float(meta["scale"]), float(meta["offset"]))
     except (KeyError, TypeError):
         pass
     return None
