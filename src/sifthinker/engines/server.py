@@ -14,8 +14,8 @@ import re
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import count, cycle
+from contextlib import asynccontextmanager
+from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -34,8 +34,6 @@ T = TypeVar("T")
 
 Ask = Callable[[Request], Awaitable[Reply]]
 
-CONNECTIONS = 8
-"""Of one client at most."""
 KEY_VARIABLES = ("SIFTHINKER_API_KEY", "OPENAI_API_KEY")
 
 
@@ -82,11 +80,17 @@ class ServerEngine:
 
     def _client(self, timeout_s: float) -> AsyncOpenAI:
         try:
-            from openai import AsyncOpenAI
-        except ImportError as error:
-            raise InputError("asking a server needs the openai package: pip install 'sifthinker[server]'") from error
+            from openai import DEFAULT_CONNECTION_LIMITS, AsyncOpenAI, DefaultAioHttpClient
+
+            # Of its two transports the one that does not look at all its connections for every request.
+            limits = type(DEFAULT_CONNECTION_LIMITS)(max_connections=self._concurrency)
+            http = DefaultAioHttpClient(timeout=timeout_s, limits=limits)
+        except (ImportError, RuntimeError) as error:
+            raise InputError(
+                "asking a server needs the packages openai and aiohttp: pip install 'sifthinker[server]'"
+            ) from error
         key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), "none")
-        return AsyncOpenAI(base_url=self.url, api_key=key, timeout=timeout_s, max_retries=0)
+        return AsyncOpenAI(base_url=self.url, api_key=key, timeout=timeout_s, max_retries=0, http_client=http)
 
     async def reach(self) -> None:
         """Find out at once, rather than request by request, that nobody answers at the address.
@@ -125,11 +129,8 @@ class ServerEngine:
         Any number of calls may wait at the same time: `concurrency` of them are with the server.
         """
         gate = asyncio.Semaphore(self._concurrency)
-        async with AsyncExitStack() as stack:
-            # A client looks at all its connections for every request: with hundreds of them that takes longest of all.
-            needed = -(-self._concurrency // CONNECTIONS)
-            clients = cycle([await stack.enter_async_context(self._client(self._timeout_s)) for _ in range(needed)])
-            yield lambda request: self._ask(next(clients), gate, request)
+        async with self._client(self._timeout_s) as client:
+            yield lambda request: self._ask(client, gate, request)
 
     async def _ask(self, client: AsyncOpenAI, gate: asyncio.Semaphore, request: Request) -> Reply:
         try:
