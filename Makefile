@@ -49,7 +49,7 @@ train-sif-tiny: $(STAMP)
 	$(BIN)/sifthinker scenes --split train --n 72000 --seed 12 --out $(TINY)/data/sif --resume
 	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --out $(TINY)/data/rl --resume
 	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/listing $(TINY)/data/sif \
-		--width 192 --layers 5 --vision-layers 4 --head-size 64 --vocabulary 1024 --out $(TINY)/blank
+		--layers 5 --patch 12 --vocabulary 1024 --out $(TINY)/blank
 	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-perception-sft --resume
 	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-pointing-sft --resume
 	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-sft --resume

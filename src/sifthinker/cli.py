@@ -346,14 +346,15 @@ def blank(
     layers: Annotated[int, typer.Option(min=1, help="Of the language model.")] = 4,
     vision_width: Annotated[int, typer.Option(min=16, help="A multiple of the head size.")] = 128,
     vision_layers: Annotated[int, typer.Option(min=1)] = 3,
-    head_size: Annotated[int, typer.Option(min=16, help="Of an attention head; a multiple of 16.")] = 32,
+    head_size: Annotated[int, typer.Option(min=16, help="Of an attention head; a multiple of 16.")] = 16,
+    patch: Annotated[int, typer.Option(min=2, help="Side in pixels; two by two make one visual token.")] = 8,
     vocabulary: Annotated[int, typer.Option(min=260, help="Tokens of words and bytes at most.")] = 768,
     seed: Seed = 0,
 ) -> None:
     """Make a small untrained model of the Qwen2.5-VL architecture, to be trained from the first step on."""
     from .training.tiny import TinyConfig, make_blank
 
-    sizes = TinyConfig(width, layers, head_size, vision_width, vision_layers, vocabulary=vocabulary, seed=seed)
+    sizes = TinyConfig(width, layers, head_size, vision_width, vision_layers, patch, vocabulary, seed)
     print(make_blank(out, data, sizes))
 
 

@@ -44,6 +44,8 @@ def test_folder_loads_and_generates(tmp_path: Path) -> None:
     with torch.no_grad():
         assert model.generate(**ids, max_new_tokens=2, do_sample=False).shape[1] > ids["input_ids"].shape[1]
     assert model.config.model_type == "qwen2_5_vl"
+    time, rows, columns = model.config.text_config.rope_parameters["mrope_section"]
+    assert (time, rows + columns) == (0, TinyConfig().head_size // 2)
 
 
 def test_same_seed_same_weights(tmp_path: Path) -> None:
@@ -67,4 +69,4 @@ def test_blank_makes_a_model_of_the_words_of_a_data_set(tmp_path: Path, capsys: 
     assert cli.run(["blank", str(data), "--out", str(out), *sizes]) == 2
     assert "holds something" in capsys.readouterr().err
     assert cli.run(["blank", str(data), "--out", str(tmp_path / "b"), "--width", "40"]) == 2
-    assert "width 40, head size 32" in capsys.readouterr().err
+    assert "width 40, head size 16" in capsys.readouterr().err
