@@ -82,6 +82,8 @@ def server(*settings):
     pipe, other = context.Pipe()
     process = context.Process(target=run_server, args=(other, *settings), daemon=True)
     process.start()
+    # Else nobody would notice that the server has died.
+    other.close()
 
     def end() -> dict:
         pipe.send(None)

@@ -16,9 +16,12 @@ import pickle
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache, partial
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnProcess
+from threading import Thread
 from typing import Any, TypeVar, cast
 
 from .errors import InputError, SifError
@@ -101,10 +104,38 @@ def _too_far(number: int, under_way: Iterable[int], ahead: int | None) -> bool:
 
 def _died(process: SpawnProcess) -> SifError:
     process.join()
+    return worker_gone(f"with exit code {process.exitcode}")
+
+
+def worker_gone(how: str = "") -> SifError:
+    """The error for a worker that died."""
     return SifError(
-        f"a worker process ended with exit code {process.exitcode}; was it killed because memory ran out? "
+        f"a worker process ended{' ' * bool(how)}{how}; was it killed because memory ran out? "
         "Go on with --resume and fewer --workers"
     )
+
+
+@contextmanager
+def process_pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Processes for single calls, at most as many as there are cores; None where this one is to do everything."""
+    if workers == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(min(workers, os.cpu_count() or 1), get_context("spawn"), _end_with_parent) as pool:
+        yield pool
+
+
+def _end_with_parent() -> None:
+    """In a process of a pool, which would outlive a parent that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _serve(pipe: Any, open_work: Open[Any, Any], workers: int) -> None:

@@ -1,8 +1,10 @@
 """A teacher behind a server that fails in every way: each sample is accounted for, and nothing is paid for twice."""
 
 import json
+import os
 import random
 import re
+import signal
 import threading
 from dataclasses import replace
 
@@ -10,14 +12,14 @@ import numpy as np
 import pytest
 
 from sifthinker import cli
-from sifthinker.datagen.annotators import Job, Words, open_annotator
+from sifthinker.datagen.annotators import Job, Words, open_annotator, teacher
 from sifthinker.datagen.annotators.asking import Asking
 from sifthinker.datagen.annotators.replies import Replies
 from sifthinker.datagen.annotators.teacher import SYSTEM, frames, messages
 from sifthinker.datagen.build import build
 from sifthinker.datagen.outcome import Reject
 from sifthinker.draw import GREEN
-from sifthinker.errors import EndpointError, InputError, Paused
+from sifthinker.errors import EndpointError, InputError, Paused, SifError
 from sifthinker.records import read_manifest
 from tests.openai_server import Failure, Garbage, Late, completion, images_of, serve, text_of, unused_url
 
@@ -45,16 +47,38 @@ def test_the_teacher_sees_each_area_in_green_and_its_depth(make_job):
     for stage in job.stages:
         assert f"{stage.area.depths[0]:.3f}" in text
     assert "a dog" in text
-    pictures = frames(job, 512 * 512, 28)
+    pictures = frames(job, 512 * 512)
     assert len(pictures) == len(job.stages) == sum(b["type"] == "image" for b in message["content"])
     drawn = np.asarray(pictures[-1])
-    lines = (drawn == GREEN).all(axis=2) & (np.asarray(job.sample.photo().resize(pictures[-1].size)) != drawn).any(
-        axis=2
-    )
+    # A photo that is small enough is shown as it is.
+    lines = (drawn == GREEN).all(axis=2) & (np.asarray(job.sample.photo()) != drawn).any(axis=2)
     rows, columns = np.nonzero(lines)
     height, width = lines.shape
     assert columns.min() / width == pytest.approx(0.2, abs=0.03)
     assert rows.max() / height == pytest.approx(0.5, abs=0.03)
+    small = frames(job, 1000)[0]
+    assert 900 <= small.width * small.height <= 1000
+
+
+def test_pictures_drawn_in_other_processes_are_the_same(make_job, tmp_path):
+    jobs, sent = [make_job(n) for n in range(6)], []
+    for workers in (1, 2):
+        with serve(reply_to) as server:
+            name, out = f"m@{server.url}", tmp_path / str(workers)
+            words = [w for _, w in open_annotator(name, 0, out, Asking(concurrency=1), workers).annotate(jobs)]
+        assert all(isinstance(w, Words) for w in words)
+        sent.append(sorted(server.requests, key=json.dumps))
+    assert sent[0] == sent[1]
+
+
+def test_a_drawing_process_that_dies_is_told(make_job, tmp_path, monkeypatch):
+    monkeypatch.setattr(teacher, "_shown", die)
+    with serve(reply_to) as server, pytest.raises(SifError, match="a worker process ended; was it killed"):
+        list(open_annotator(f"m@{server.url}", 0, tmp_path, FAST, 2).annotate([make_job()]))
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_what_requests_have_in_common_comes_first(make_job, tmp_path):

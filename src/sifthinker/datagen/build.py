@@ -88,7 +88,7 @@ def build(
     config = {**given.config, "annotator": given.annotator}
     if given.annotator != "template":
         config |= {"repairs": asking.repairs, "language": asking.language}
-    writer = open_annotator(given.annotator, given.seed, out, asking)
+    writer = open_annotator(given.annotator, given.seed, out, asking, workers)
     run = Run(source, given.kind, given.seed, config, writer.name, rows_per_shard, given.licenses, given.wanted)
     folder = Folder(out, run)
     run_all = _work(OpenWork(folder, writer, OpenPrepare(given.seed, given.steps, given.open_depth)), workers, executor)

@@ -28,11 +28,12 @@ def open_annotator(
     seed: int,
     out: Path,
     asking: Asking = Asking(),  # noqa: B008 - frozen
+    workers: int = 1,
 ) -> Annotator:
     """`template`, `MODEL@URL` of an OpenAI-compatible server, `batch:MODEL`, or several with their shares:
     `template:0.5,MODEL@URL:0.5`, or a mapping from name to share.
 
-    out: the data set folder, in which replies are kept.
+    out: the data set folder, in which replies are kept. workers: processes that draw what teachers see, if more than 1.
     Raises `InputError` for other names and shares, `EndpointError` when a server cannot be reached.
     """
     shares = shares_of(name)
@@ -47,5 +48,5 @@ def open_annotator(
         from .teacher import open_account, open_teacher
 
         account = account or open_account(out, asking)
-        parts[part] = open_teacher(part, seed, out, asking, account)
+        parts[part] = open_teacher(part, seed, out, asking, account, workers)
     return Mixture(parts, shares, seed) if len(parts) > 1 else next(iter(parts.values()))

@@ -11,17 +11,19 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
 from ...draw import draw_boxes
-from ...engines.engine import Reply, Request, family_from_name
+from ...engines.engine import Reply, Request
 from ...engines.server import Ask, ServerEngine, about_tokens, data_url, wire
 from ...errors import EndpointError, InputError, SifError
+from ...executors import process_pool, worker_gone
 from ...prompt import DEFAULT_MAX_PIXELS, Message, budget_size
 from ...records import digest
 from ...trace import format_area
@@ -37,6 +39,8 @@ from .reading import BadReply, read_reply
 from .replies import FOLDER as REPLIES
 from .replies import Replies
 from .stream import in_order
+
+R = TypeVar("R")
 
 MAX_TOKENS = 1200
 TEMPERATURE = 0.7
@@ -76,16 +80,17 @@ SCHEMA = {
 """The same for every request, as the instructions are: servers keep what requests have in common at their beginning."""
 
 
-def open_teacher(name: str, seed: int, out: Path, asking: Asking, account: Account) -> Teacher:
+def open_teacher(name: str, seed: int, out: Path, asking: Asking, account: Account, workers: int = 1) -> Teacher:
     """A teacher behind `MODEL@URL`, or `batch:MODEL` for batch files in the data set folder `out`.
 
-    account: where replies are kept and costs are counted, shared by the teachers of a data set.
+    account: where replies are kept and costs are counted, shared by the teachers of a data set. workers: processes that
+    draw the pictures, if more than 1.
 
     Raises `InputError` for other names and for settings that contradict each other, `EndpointError` for a server that
     is down.
     """
     if name.startswith("batch:") and name != "batch:":
-        return Teacher(None, name, seed, out, asking, account)
+        return Teacher(None, name, seed, out, asking, account, workers)
     if not re.fullmatch(r".+@https?://\S+", name):
         raise InputError(
             f"annotator {name!r}: expected template, MODEL@URL of an OpenAI-compatible server, batch:MODEL, or "
@@ -95,7 +100,7 @@ def open_teacher(name: str, seed: int, out: Path, asking: Asking, account: Accou
         name, concurrency=asking.concurrency, rpm=asking.rpm, tpm=asking.tpm, timeout_s=asking.timeout_s,
         retries=asking.retries, pause_s=asking.pause_s,
     )  # fmt: skip
-    return Teacher(engine, name, seed, out, asking, account)
+    return Teacher(engine, name, seed, out, asking, account, workers)
 
 
 @dataclass(frozen=True)
@@ -117,14 +122,21 @@ class Teacher:
     """Buys words from a server, or through batch files (no engine); whatever was bought is kept."""
 
     def __init__(
-        self, engine: ServerEngine | None, name: str, seed: int, out: Path, asking: Asking, account: Account
-    ) -> None:  # fmt: skip
+        self,
+        engine: ServerEngine | None,
+        name: str,
+        seed: int,
+        out: Path,
+        asking: Asking,
+        account: Account,
+        workers: int = 1,
+    ) -> None:
         self.engine, self.name, self.seed, self.asking = engine, name, seed, asking
         self.model = engine.model if engine else name.removeprefix("batch:")
-        self.grid = family_from_name(self.model).grid
         self.window = WINDOW * asking.concurrency
         self._replies, self._budget = account.replies, account.budget
         self._batch = Batch(out / BATCH, self.model)
+        self._workers, self._drawers = workers, None
         self._stopped: SifError | None = None
         self._answered, self._failed = self.model in account.replies.models, 0
 
@@ -141,12 +153,13 @@ class Teacher:
         """For as long as the block lasts, the function that gets the words for one job."""
         # Some more than there are places at the server: the next ones are drawn and encoded meanwhile.
         ahead = asyncio.Semaphore(self.asking.concurrency * 5 // 4 + 4)
-        if self.engine is None:
-            self._batch.read(self._replies)
-            yield lambda item: self._write(None, ahead, item)
-            return
-        async with self.engine.asking() as ask:
-            yield lambda item: self._write(ask, ahead, item)
+        with process_pool(self._workers) as self._drawers:
+            if self.engine is None:
+                self._batch.read(self._replies)
+                yield lambda item: self._write(None, ahead, item)
+                return
+            async with self.engine.asking() as ask:
+                yield lambda item: self._write(ask, ahead, item)
         if self._failed and not self._answered:
             raise EndpointError(f"{self.name}: every request failed; the last: {self._last_error}")
 
@@ -165,13 +178,13 @@ class Teacher:
     async def _converse(self, ask: Ask | None, job: Job) -> Answer:
         """Ask, read, and ask again with the fault."""
         chat, fault = messages(job, self.asking.language), ""
-        photo, pictures = await asyncio.to_thread(_shown, job, self.grid, draw=not len(self._replies))
+        photo, pictures = await self._draw(_shown, job, not len(self._replies))
         for turn in range(1 + self.asking.repairs):
             seed = int(row_rng(self.seed, f"teacher {turn} {job.sample.id}").integers(2**31))
-            key = _key(self.model, self.grid, job, photo, chat, seed)
+            key = _key(self.model, job, photo, chat, seed)
             reply = self._replies.find(key)
             if reply is None:
-                pictures = pictures or await asyncio.to_thread(_pictures, job, self.grid)
+                pictures = pictures or await self._draw(_pictures, job)
                 request = Request(
                     job.sample.id, _filled(chat, pictures), (), MAX_TOKENS, TEMPERATURE, seed, schema=SCHEMA
                 )
@@ -192,6 +205,15 @@ class Teacher:
                 {"role": "user", "content": AGAIN.format(fault=fault)},
             ]
         return Reject(job.sample.id, "annotator_invalid", f"{1 + self.asking.repairs} replies; the last: {fault}")
+
+    async def _draw(self, draw: Callable[..., R], job: Job, *settings: bool) -> R:
+        """Draw pictures of a job in another process, or at least in another thread."""
+        # Depth maps are not drawn, and large to send.
+        job = replace(job, sample=replace(job.sample, depth=None))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._drawers, draw, job, *settings)
+        except BrokenExecutor as error:
+            raise worker_gone() from error
 
     def _pending(self, key: str, request: Request) -> Pending | Reject:
         if self._batch.faults(key) > self.asking.repairs:
@@ -230,17 +252,18 @@ class Teacher:
 # --- what is asked -------------------------------------------------------------------------------------------------
 
 
-def frames(job: Job, max_pixels: int, grid: int) -> tuple[Image.Image, ...]:
-    """The photo once a stage, with the stage's boxes in green."""
+def frames(job: Job, max_pixels: int) -> tuple[Image.Image, ...]:
+    """The photo once a stage, with the stage's boxes in green; made smaller if it has more than `max_pixels`."""
     photo = job.sample.photo()
-    size = budget_size(photo.size, max_pixels, grid)
-    photo = photo.resize(size, Image.Resampling.BICUBIC)
+    size = budget_size(photo.size, max_pixels, grid=1)
+    if size != photo.size:
+        photo = photo.resize(size, Image.Resampling.BICUBIC)
     return tuple(draw_boxes(photo, stage.area.boxes, min_side=0) for stage in job.stages)
 
 
-def _pictures(job: Job, grid: int) -> list[str]:
+def _pictures(job: Job) -> list[str]:
     """The frames as they are sent."""
-    return [data_url(frame, JPEG_QUALITY) for frame in frames(job, DEFAULT_MAX_PIXELS, grid)]
+    return [data_url(frame, JPEG_QUALITY) for frame in frames(job, DEFAULT_MAX_PIXELS)]
 
 
 def messages(job: Job, language: str = "English") -> list[Message]:
@@ -280,14 +303,14 @@ def _filled(chat: Sequence[Message], pictures: Sequence[str]) -> list[Message]:
     return [chat[0], {"role": "user", "content": content}, *chat[2:]]
 
 
-def _shown(job: Job, grid: int, draw: bool) -> tuple[str, list[str]]:
+def _shown(job: Job, draw: bool) -> tuple[str, list[str]]:
     """The digest of the photo and, where no reply can be there yet, the pictures."""
     photo = digest(job.sample.photo_data()).hex()
-    return photo, _pictures(job, grid) if draw else []
+    return photo, _pictures(job) if draw else []
 
 
-def _key(model: str, grid: int, job: Job, photo: str, chat: Sequence[Message], seed: int) -> str:
+def _key(model: str, job: Job, photo: str, chat: Sequence[Message], seed: int) -> str:
     """Names a request by all that goes into it, the pictures by what they are drawn from."""
     areas = [format_area(stage.area) for stage in job.stages]
-    settings = [model, grid, DEFAULT_MAX_PIXELS, JPEG_QUALITY, MAX_TOKENS, TEMPERATURE, seed]
+    settings = [model, DEFAULT_MAX_PIXELS, JPEG_QUALITY, MAX_TOKENS, TEMPERATURE, seed]
     return digest(json.dumps([settings, photo, areas, chat]).encode()).hex()
