@@ -236,8 +236,8 @@ def test_an_interrupt_ends_all_processes_at_once(tmp_path):
         pass
     start = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, errors = process.communicate(timeout=20)
-    assert time.monotonic() - start < 10
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - start < 30
     assert errors.count("KeyboardInterrupt") <= 2, "told once, not by every worker"
     for _ in range(50):  # Python's own helper process goes a moment later
         if not is_there(process.pid):

@@ -131,7 +131,7 @@ def build_tiny(folder: str | Path, corpus: Iterable[str], config: TinyConfig | N
     )
     processor = ImageOnlyQwenProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE)
     torch.manual_seed(config.seed)
-    model = Qwen2_5_VLForConditionalGeneration(_config(config, tokenizer))
+    model = Qwen2_5_VLForConditionalGeneration(qwen_config(config, tokenizer))
     scale_weights(model)
     folder = Path(folder)
     model.save_pretrained(folder)
@@ -184,7 +184,8 @@ def scale_weights(model: Any) -> None:
             torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
 
 
-def _config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Any:
+def qwen_config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Any:
+    """The config of a model of these sizes with the words of a tokenizer: a `Qwen2_5_VLConfig`."""
     from transformers import Qwen2_5_VLConfig
 
     def token(name: str) -> int:
