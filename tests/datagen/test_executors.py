@@ -229,17 +229,38 @@ def test_an_interrupt_ends_all_processes_at_once(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        start_new_session=True,
+        # A shell that runs the tests in the background lets all of them ignore interrupts.
+        start_new_session=True, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdout is not None
     while process.stdout.readline().strip() != "5.1":
         pass
     start = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - start < 30
+    _, errors = process.communicate(timeout=20)
+    assert time.monotonic() - start < 10
     assert errors.count("KeyboardInterrupt") <= 2, "told once, not by every worker"
     for _ in range(50):  # Python's own helper process goes a moment later
+        if not is_there(process.pid):
+            return
+        time.sleep(0.1)
+    raise AssertionError("workers are left")
+
+
+def test_a_pool_ends_when_its_parent_is_killed(tmp_path):
+    code = "import os, time\nfrom sifthinker.executors import process_pool\n"
+    code += "if __name__ == '__main__':\n    with process_pool(2) as pool:\n"
+    code += "        print(pool.submit(os.getpid).result(), flush=True)\n        pool.submit(time.sleep, 600)\n"
+    code += "        time.sleep(600)\n"
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    os.kill(worker, 0)
+    process.kill()
+    process.wait()
+    for _ in range(100):
         if not is_there(process.pid):
             return
         time.sleep(0.1)
