@@ -62,8 +62,13 @@ def test_ids_in_the_cache_are_not_asked_for(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "org").mkdir()
     with pytest.raises(InputError, match="org/ is here"):
         check_name("org/name", "a model")
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: "config.json")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    adapter = tmp_path / "cache" / "models--org--name" / "snapshots" / "0" / "adapter_config.json"
+    adapter.parent.mkdir(parents=True)
+    adapter.write_text("{}")
     check_name("org/name", "a model")
+    with pytest.raises(InputError, match="org/ is here"):
+        check_name("org/name", "a data set", "dataset")
 
 
 def test_files_are_no_folders(tmp_path: Path) -> None:

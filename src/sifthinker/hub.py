@@ -39,11 +39,13 @@ def check_name(name: str | Path, what: str, kind: str = "model") -> None:
     if not is_hub_id(str(name)):
         raise InputError(f"{name}: no such folder, and not a hub id (owner/name); expected {what}")
     try:
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+        from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
         from huggingface_hub.errors import HfHubHTTPError
+        from huggingface_hub.file_download import repo_folder_name
     except ImportError:
         return  # whoever loads it says what to install
-    if try_to_load_from_cache(str(name), FILES[kind], repo_type=kind) is not None:
+    # Any file will do: adapters have no config, and not every data set has a card.
+    if Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=str(name), repo_type=kind), "snapshots").is_dir():
         return
     if len(folder.parts) > 1 and (first := Path(folder.parts[0])).is_dir():
         raise InputError(
