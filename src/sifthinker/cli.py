@@ -142,7 +142,7 @@ def demo(
 def think(
     image: Path,
     question: str,
-    model: Annotated[str, typer.Option(help="Hub id, folder, sif-tiny, server:MODEL@URL, or scripted:FILE.")],
+    model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, or scripted:FILE.")],
     depth: Annotated[str, typer.Option(help="auto (estimate), none, a depth file, or a depth model.")] = "auto",
     depth_encoding: Annotated[str | None, typer.Option(help="What the numbers in the depth file mean: mm, ...")] = None,
     out: Out = Path("runs/think"),
@@ -291,7 +291,7 @@ def check(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Hub id, folder or sif-tiny, whose processor counts the tokens of each row; without one (and without "
+            help="Hub id or folder, whose processor counts the tokens of each row; without one (and without "
             "a config that names it) there are no lengths, no plan and no memory."
         ),
     ] = None,
@@ -371,7 +371,7 @@ def merge(
 
 @app.command(name="eval")
 def evaluate(
-    model: Annotated[str, typer.Option(help="Hub id, folder, sif-tiny, server:MODEL@URL, scripted:FILE, oracle, ...")],
+    model: Annotated[str, typer.Option(help="Hub id, folder, server:MODEL@URL, scripted:FILE, oracle, ...")],
     benchmark: Benchmark = "scenes",
     out: Out = Path("runs/eval"),
     limit: Limit = None,
