@@ -28,10 +28,14 @@ def test_every_source_has_a_fixture_and_says_its_frames_and_license():
     assert told["coco"]["license"] in catalog("sources")
 
 
+def images(kind: str, folder: Path) -> Path | None:
+    return folder if SOURCES[kind].photos else None
+
+
 @pytest.mark.parametrize(("kind", "write"), PUBLISHED, ids=[write.__name__ for _, write in PUBLISHED])
 def test_contract(tmp_path: Path, kind: str, write) -> None:
     name = f"{kind}:{write(tmp_path)}"
-    rows, again = (list(open_source(name, Options(tmp_path, seed=3))) for _ in range(2))
+    rows, again = (list(open_source(name, Options(images(kind, tmp_path), seed=3))) for _ in range(2))
 
     def told(rows):
         return [(r.id, r.reason) if isinstance(r, Reject) else (r.id, r.question, r.answer, r.boxes) for r in rows]
@@ -96,7 +100,7 @@ def test_damage_is_rejected_or_named(tmp_path_factory, kind, write, data) -> Non
     file.write_text(spoiled(file.read_text(errors="surrogateescape"), data.draw), errors="surrogateescape")
     # A file that is no longer JSON, or no longer of its kind, is named.
     with suppress(InputError):
-        for row in open_source(f"{kind}:{path}", Options(folder)):
+        for row in open_source(f"{kind}:{path}", Options(images(kind, folder))):
             assert isinstance(row, Sample) or row.reason in REASONS
             told = [row.id, row.detail] if isinstance(row, Reject) else [row.id, row.question, row.answer, *row.choices]
             "".join(told).encode()

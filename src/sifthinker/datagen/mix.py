@@ -37,7 +37,7 @@ from .files import plain_name
 from .outcome import Reject
 from .seeds import name_bytes
 from .seen import Keys
-from .sources import Rows, Source, find_source, open_source
+from .sources import Rows, Source, check_source, find_source, open_source
 from .sources.options import Options
 
 MIX = "mix"
@@ -311,11 +311,12 @@ def _placed(part: Part, recipe: Recipe) -> tuple[str, Path | None]:
 def _check(part: Part, recipe: Recipe) -> str:
     """The terms of a source that is there. Raises `InputError` for one that is not, without reading it."""
     name, images = _placed(part, recipe)
-    source, path = find_source(name)
-    if not source.remote and not Path(path).exists():
-        raise InputError(f"{path}: no such file or folder (source {part.name!r} of the recipe)")
-    if images is not None and not images.is_dir():
-        raise InputError(f"{images}: no such folder of photos (source {part.name!r} of the recipe)")
+    try:
+        source, _ = check_source(name, Options(images, columns=part.columns))
+        if images is not None and not images.is_dir():
+            raise InputError(f"{images}: no such folder of photos")
+    except InputError as error:
+        raise InputError(f"{error} (source {part.name!r} of the recipe)") from error
     return source.license
 
 

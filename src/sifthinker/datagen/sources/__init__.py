@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from ...errors import InputError, did_you_mean
 from ...geometry import Frame
@@ -31,15 +32,17 @@ class Source:
 
     read: (path, options) -> rows. about: one line for `sifthinker list`. frames: the frames in which its boxes are
     written. license: the terms of annotations and images, and where they are stated. remote: its path may be a name
-    on the hub, and it takes columns. depth: its rows may come with depth files, for which --depth-encoding is.
+    on the hub, and is given as text, for a `Path` drops the `./` by which it is none; and it takes columns. depth: its
+    rows may come with depth files, for which --depth-encoding is. photos: its rows name photos, for which --images is.
     """
 
-    read: Callable[[Path, Options], Rows]
+    read: Callable[[Any, Options], Rows]
     about: str
     frames: tuple[Frame, ...] = ()
     license: str = ""
     remote: bool = False
     depth: bool = False
+    photos: bool = True
 
 
 PROBED = 32
@@ -80,6 +83,7 @@ SOURCES: dict[str, Source] = {
         (Frame.UNIT_XYXY, Frame.PIXEL_XYXY),
         "of each set: SUN RGB-D, NYU for research; TUM CC BY 4.0; KITTI CC BY-NC-SA 3.0; ScanNet by its terms of use",
         depth=True,
+        photos=False,
     ),
     "jsonl": Source(
         jsonl.read,
@@ -167,18 +171,28 @@ def find_source(name: str) -> tuple[Source, str]:
     return source, path
 
 
-def open_source(name: str, options: Options) -> Rows:
-    """The rows of a source, named as for `find_source`.
+def check_source(name: str, options: Options) -> tuple[Source, str]:
+    """What `find_source` finds.
 
-    Raises `InputError` for unknown kinds, for paths that do not exist or hold something else, and for columns where
-    none are asked for.
+    Raises `InputError` for unknown kinds, for paths that do not exist, and for options that say nothing to the source.
     """
     source, path = find_source(name)
     if options.columns and not source.remote:
         raise InputError(f"source {name!r}: its columns are known; --columns is for hub:")
+    if options.images is not None and not source.photos:
+        raise InputError(f"source {name!r}: its photos are in its own folder; leave images ({options.images}) out")
     if not source.remote and not Path(path).exists():
-        raise InputError(f"{path}: no such file or folder (source {name!r})")
-    rows = map(storable, source.read(Path(path), options))
+        raise InputError(f"{path}: no such file or folder")
+    return source, path
+
+
+def open_source(name: str, options: Options) -> Rows:
+    """The rows of a source, named as for `find_source`.
+
+    Raises `InputError` for what `check_source` refuses, and for files that hold something else.
+    """
+    source, path = check_source(name, options)
+    rows = map(storable, source.read(path if source.remote else Path(path), options))
     # A file that cannot be read at all, or is something else, shows now, before anything is written.
     first = list(islice(rows, PROBED))
     bad = [row for row in first if isinstance(row, Reject) and row.reason in ("bad_json", "malformed_row")]

@@ -29,9 +29,8 @@ from .options import Options
 FIELDS = frozenset((*REQUIRED, *OPTIONAL)) - {"depth", "depth_encoding", "meta"}
 
 
-def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
+def read(name: str, options: Options) -> Iterator[Sample | Reject]:
     """One sample a row. Raises `InputError` for data that cannot be loaded and for columns that it does not have."""
-    name = str(path)
     repository, split, data = _load(name)
     columns = _columns(name, data, options.columns)
     if "boxes" in columns and "frame" not in columns:
