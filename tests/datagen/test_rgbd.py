@@ -1,6 +1,7 @@
 """Photos with true depth: layouts give the right encoding, and every answer follows from the depth map."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sifthinker.datagen.build import build
 from sifthinker.datagen.outcome import Reject
 from sifthinker.datagen.sources import open_source
 from sifthinker.datagen.sources.options import Options
 from sifthinker.datagen.sources.rgbd import MARGIN, draw_marks
 from sifthinker.datagen.sources.rgbd_layouts import Pair, find_pairs
 from sifthinker.depth import StoredDepth, project_points
+from sifthinker.depth.stored import meaning
 from sifthinker.errors import InputError
 from sifthinker.records import photo_bytes
 from sifthinker.sample import Sample, open_photo
@@ -128,6 +131,32 @@ def test_an_encoding_is_never_guessed(tmp_path):
     assert all(isinstance(r, Sample) for r in read(tmp_path, depth_encoding="mm"))
     scene(tmp_path / "odd", "rgb_1.jpg", "depth_1.png", cameras_json='{"depth_scale_units_per_metre": 777}')
     assert [r.reason for r in read(tmp_path / "odd", depth_encoding="mm")] == ["depth_encoding_unknown"]
+
+
+@pytest.mark.parametrize("scale", ["777", "[1000]"])
+def test_a_scale_that_is_not_known_is_told_with_what_helps(tmp_path, scale):
+    scene(tmp_path, "rgb_1.jpg", "depth_1.png", 777, cameras_json=f'{{"depth_scale_units_per_metre": {scale}}}')
+    (row,) = read(tmp_path)
+    assert isinstance(row, Reject)
+    assert re.search(r" of cameras\.json is none of 1000, 256, 5000; put a sidecar depth_1\.png\.json", row.detail)
+    sidecar = tmp_path / "depth_1.png.json"
+    sidecar.write_text(json.dumps(meaning("metric", 1 / 777, 0.0)))
+    (pair,) = find_pairs(tmp_path, None)
+    assert isinstance(pair, Pair)
+    assert float(pair.depth().values.max()) == pytest.approx(4.0, abs=0.01)
+    sidecar.unlink()
+    (tmp_path / "cameras.json").write_text("{}")
+    assert all(isinstance(r, Sample) for r in read(tmp_path, depth_encoding="mm"))
+
+
+def test_photos_are_nowhere_else(tmp_path):
+    scene(tmp_path, "color/1.jpg", "depth/1.png")
+    message = r"its photos are in its own folder; leave images .* out"
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, images=tmp_path)
+    (tmp_path / "mix.yaml").write_text("sources: [{source: 'rgbd:.', name: own, images: color}]")
+    with pytest.raises(InputError, match=rf"{message} \(source 'own' of the recipe\)"):
+        build(str(tmp_path / "mix.yaml"), tmp_path / "out")
 
 
 @pytest.mark.parametrize(

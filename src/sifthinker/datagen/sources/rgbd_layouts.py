@@ -18,6 +18,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,9 @@ DEEPEST = 3
 """Folders above a photo that can be the one of which a layout speaks."""
 PICTURES = PHOTO_SUFFIXES | DEPTH_SUFFIXES
 
+CAMERAS, SCALE = "cameras.json", "depth_scale_units_per_metre"
 PER_METRE = {1000.0: "mm", 256.0: "kitti", 5000.0: "tum"}
-"""`depth_scale_units_per_metre` of cameras.json, as an encoding."""
+"""What `SCALE` of cameras.json may be, as an encoding."""
 
 
 def find_pairs(root: Path, encoding: str | None) -> Iterator[Pair | Reject]:
@@ -165,8 +167,8 @@ def _in_folder(
     if (folder / "rgb.txt").is_file() and (folder / "depth.txt").is_file():
         yield from _tum(folder, root, claimed)
         return
-    cameras = _read(folder / "cameras.json") if (folder / "cameras.json").is_file() else {}
-    scale = cameras.get("depth_scale_units_per_metre") if isinstance(cameras, dict) else None
+    cameras = _read(folder / CAMERAS) if (folder / CAMERAS).is_file() else {}
+    scale = cameras.get(SCALE) if isinstance(cameras, dict) else None
     for path in [p for p in files.photos_in(folder) if p not in claimed]:
         name = path.relative_to(folder).as_posix()
         for layout in LAYOUTS:
@@ -177,8 +179,10 @@ def _in_folder(
             if len(found) != 1:
                 continue
             claimed.add(path)
-            known = layout.encoding or (PER_METRE.get(scale) if scale is not None else encoding)
-            loader = _loader(found[0], known, path if layout.resized else None)
+            if layout.encoding is None and scale is not None:
+                loader = partial(_load_by_scale, found[0], scale)
+            else:
+                loader = _loader(found[0], layout.encoding or encoding, path if layout.resized else None)
             yield Pair(path.relative_to(root).as_posix(), path, loader, (path, found[0]))
             break
 
@@ -188,6 +192,21 @@ def _loader(path: Path, encoding: str | None, photo: Path | None = None) -> Call
     if photo is None:
         return lambda: load_depth(path, encoding)
     return lambda: load_depth(path, encoding).resized(photo_size(photo))
+
+
+def _load_by_scale(path: Path, scale: Any) -> DepthMap:
+    """A depth map in the units of cameras.json, or as it says itself."""
+    known = [name for units, name in PER_METRE.items() if scale == units]
+    try:
+        return load_depth(path, known[0] if known else None)
+    except RowError as error:
+        if error.reason != "depth_encoding_unknown":
+            raise
+        raise RowError(
+            error.reason,
+            f"{path}: {SCALE} {scale!r} of {CAMERAS} is none of {', '.join(f'{units:g}' for units in PER_METRE)}; "
+            f"put a sidecar {path.name}.json beside it, or take it out for --depth-encoding",
+        ) from error
 
 
 def _id(path: Path, root: Path) -> str:
