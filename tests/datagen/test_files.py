@@ -29,6 +29,8 @@ def test_memory_does_not_grow_with_the_files_that_are_listed(tmp_path):
         place = tmp_path / f"patch{number % 10}/photo_{number:08d}.jpg"
         place.parent.mkdir(exist_ok=True)
         place.touch()
+    # pathlib interns names, and the interpreter's table of such names may grow once.
+    FileIndex(tmp_path).find("photo_00000001.jpg")
     files = FileIndex(tmp_path)
     tracemalloc.start()
     assert files.find("elsewhere/photo_00003456.jpg") == tmp_path / "patch6/photo_00003456.jpg"
@@ -93,6 +95,21 @@ def test_bad_lines_are_rejects_and_the_rest_is_read(tmp_path):
         "row", "bad_json", "bad_json", "row", "bad_json",
     ]  # fmt: skip
     assert rows[1][1].id == "r.jsonl:2"
+
+
+def test_lines_that_are_no_rows_are_not_held(tmp_path, monkeypatch):
+    monkeypatch.setattr("sifthinker.datagen.files.LONGEST", 1000)
+    text = b'{"a": "' + b"x" * 991 + b'"}\n' + b"[" + b"1," * 2_000_000 + b'0]\n{"b": 2}\n' + b"x" * 1001
+    (tmp_path / "r.jsonl").write_bytes(text)
+    tracemalloc.start()
+    rows = list(read_lines(tmp_path / "r.jsonl"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(n, row.reason if isinstance(row, Reject) else list(row)) for n, row in rows] == [
+        (1, ["a"]), (2, "bad_json"), (3, ["b"]), (4, "bad_json"),
+    ]  # fmt: skip
+    assert "without the end of a line; expected one JSON object a line" in rows[1][1].detail
+    assert peak < 1_000_000
 
 
 def test_whole_files_that_cannot_be_read(tmp_path):

@@ -284,6 +284,18 @@ def open_source(path: Path) -> BinaryIO:
         raise InputError(f"{path}: {_why(error)}") from error
 
 
+LONGEST = 1 << 23
+"""Bytes of a line at most: a longer one is a whole file without ends of lines, and no row."""
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, of a longer one than `LONGEST` one byte more than that."""
+    while line := file.readline(LONGEST + 1):
+        yield line
+        while len(line) > LONGEST and line[-1:] != b"\n":
+            line = file.readline(LONGEST + 1)
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
     """Line number (from 1) and object of every non-empty line; a bad line is a `Reject` and reading goes on.
 
@@ -293,8 +305,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
         if b"\0" in file.read(4096):
             raise InputError(f"{path}: not a text file (it has zero bytes); expected one JSON object a line, in UTF-8")
         file.seek(0)
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file), 1):
             if not line.strip():
+                continue
+            if len(line) > LONGEST and line[-1:] != b"\n":
+                detail = f"over {LONGEST >> 20} MiB without the end of a line; expected one JSON object a line"
+                yield number, Reject(f"{path.name}:{number}", "bad_json", detail)
                 continue
             try:
                 row = json.loads(line)
