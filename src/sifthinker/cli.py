@@ -33,7 +33,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that work in parallel.")]
 Benchmark = Annotated[str, typer.Option(help="NAME[:PATH]; see `sifthinker list benchmarks`.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take the first so many items.")]
-Items = Annotated[int, typer.Option(min=1, help="Items of a generated benchmark.")]
+Items = Annotated[int | None, typer.Option(min=1, help="Items of a generated benchmark; 200 if not said.")]
 Split = Annotated[
     str | None, typer.Option(help="Of the benchmark scenes: train, ood-pairs, ...; see `sifthinker list splits`.")
 ]
@@ -375,7 +375,7 @@ def evaluate(
     benchmark: Benchmark = "scenes",
     out: Out = Path("runs/eval"),
     limit: Limit = None,
-    n: Items = 200,
+    n: Items = None,
     seed: Seed = 0,
     data: Annotated[Path | None, typer.Option(help="Path of the benchmark, if not given behind its name.")] = None,
     split: Split = None,
@@ -438,7 +438,7 @@ def probe(
     benchmark: Benchmark = "scenes",
     out: Out = Path("runs/probe"),
     limit: Limit = None,
-    n: Items = 200,
+    n: Items = None,
     seed: Seed = 0,
     split: Split = None,
     images: Images = None,

@@ -75,7 +75,7 @@ def evaluate(
     out: str | Path,
     *,
     limit: int | None = None,
-    n: int = 200,
+    n: int | None = None,
     seed: int = 0,
     data: str | Path | None = None,
     split: str | None = None,
@@ -91,7 +91,8 @@ def evaluate(
     """Run a benchmark into the folder `out` and return the metrics (also in `metrics.json`).
 
     model: what `--model` takes, or an open engine. benchmark: NAME[:PATH], or a benchmark.
-    limit: take the first so many items. n, seed: of generated benchmarks; seed also goes to the sampler.
+    limit: take the first so many items. n, seed: of generated benchmarks, 200 items if not said; seed also goes to the
+    sampler.
     data: the benchmark's path, in place of the one behind its name. split: of generated scenes, a key of
     `scenes.splits.SPLITS`. images: folder of the photos of benchmarks that
     only name them. depth: what the benchmark has (`source`), `none`, a folder of depth files, or a depth model.
@@ -133,6 +134,7 @@ def resolve(
     data: str | Path | None,
     split: str | None,
     images: str | Path | None,
+    n: int | None,
     **options: Any,
 ) -> tuple[dict[str, Any], Benchmark]:
     """The config of an evaluation as `run.json` has it, and its benchmark, opened. Arguments: those of `evaluate`.
@@ -151,9 +153,10 @@ def resolve(
         "model": model,
         "benchmark": benchmark if isinstance(benchmark, str) else benchmark.name,
         "images": None if images is None else str(images),
+        "n": Options().n if n is None else n,
         **options,
     }
-    return config, _benchmark(config, benchmark)
+    return config, _benchmark(config, benchmark, n_asked=n is not None)
 
 
 def score(run_dir: str | Path) -> dict[str, Any]:
@@ -258,9 +261,9 @@ class _WithDepth:
         return self.inner.score(trace, sample)
 
 
-def _benchmark(config: dict[str, Any], benchmark: str | Benchmark) -> Benchmark:
+def _benchmark(config: dict[str, Any], benchmark: str | Benchmark, n_asked: bool = False) -> Benchmark:
     """The benchmark of a run, with the depth maps that it asks for."""
-    options = Options(config["n"], config["seed"], Path(config["images"]) if config["images"] else None)
+    options = Options(config["n"], config["seed"], Path(config["images"]) if config["images"] else None, n_asked)
     bench = open_benchmark(benchmark, options) if isinstance(benchmark, str) else benchmark
     depth = config.get("depth", "source")
     return bench if depth == "source" else _WithDepth(bench, depth, depth_adder(depth, None))

@@ -135,7 +135,7 @@ def probe(
     Raises `InputError` for what `evaluate` refuses, and when no reply has an area that can be painted over.
     """
     out = Path(out)
-    own = {"limit": None, "n": 200, "data": None, "split": None, "images": None, "depth": "source"}
+    own = {"limit": None, "n": None, "data": None, "split": None, "images": None, "depth": "source"}
     own |= {name: options[name] for name in own.keys() & options.keys()}
     asked = {name: value for name, value in options.items() if name in ("batch_size", "max_tokens", "temperature")}
     with opened(model, options.get("max_pixels")) as engine:

@@ -146,6 +146,16 @@ def test_a_path_is_needed_and_must_exist(name: str) -> None:
         open_benchmark(f"{name}:/nowhere/at/all")
 
 
+@pytest.mark.parametrize("command", ["eval", "probe"])
+@pytest.mark.parametrize("name", ["dataset", "degraded:haze:2:vsr", "twins:stepgame"])
+def test_a_number_of_items_is_for_generated_ones(command: str, name: str, tmp_path: Path, capsys) -> None:
+    own = name.rpartition(":")[2]
+    told = ["--model", "oracle", "--out", str(tmp_path / "out")]
+    assert cli.run([command, *told, "--benchmark", f"{name}:{tmp_path}", "--n", "50"]) == 2
+    message = f"benchmark {own}: its items are given, and --n 50 is how many to generate; .* --limit 50"
+    assert re.search(message, capsys.readouterr().err)
+
+
 def test_unknown_names_are_told_with_suggestions() -> None:
     with pytest.raises(InputError, match="did you mean 'scenes'"):
         open_benchmark("scene")

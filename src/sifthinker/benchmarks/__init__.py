@@ -34,27 +34,35 @@ BENCHMARKS: dict[str, Entry] = {
         "stepgame:DIR, stories in words over 1 to 10 hops, rectified",
         "github.com/Fangjun-Li/SpatialLM-StepGame, from ZhengxiangShi/StepGame",
         "StepGame: MIT; its rectified copy has no licence file",
+        generated=False,
     ),
     "dataset": Entry(
-        open_dataset, "dataset:DIR, a folder that build or scenes wrote", "your own data", "that of the data"
+        open_dataset,
+        "dataset:DIR, a folder that build or scenes wrote",
+        "your own data",
+        "that of the data",
+        generated=False,
     ),
     "vsr": Entry(
         open_vsr,
         "vsr:FILE, statements about relations in COCO photos, true or false",
         "github.com/cambridgeltl/visual-spatial-reasoning",
         "Apache-2.0; photos under COCO's terms",
+        generated=False,
     ),
     "blink": Entry(
         open_blink,
         "blink:DIR, choice questions of BLINK as ITEM/request.json with a photo",
         "BLINK-Benchmark/BLINK, processed copy of github.com/Yushi-Hu/VisualSketchpad",
         "Apache-2.0; photos under their own terms",
+        generated=False,
     ),
     "refcoco": Entry(
         open_refcoco,
         "refcoco:FILE, referring expressions, right where IoU > 0.5",
         "RefCOCO, RefCOCO+, RefCOCOg as in github.com/deepcs233/Visual-CoT",
         "Apache-2.0 (code); photos under COCO's terms",
+        generated=False,
     ),
     "degraded": Entry(
         open_degraded,
@@ -80,14 +88,21 @@ BENCHMARKS: dict[str, Entry] = {
 def open_benchmark(spec: str, options: Options | None = None) -> Benchmark:
     """The benchmark that NAME, NAME:PATH or module:attribute (of an `Entry`) names.
 
-    Raises `InputError` for unknown names, paths that are not there, and missing files or columns.
+    Raises `InputError` for unknown names, paths that are not there, missing files or columns, and for a number of items
+    where they are given.
     """
     name, _, path = spec.partition(":")
+    options = options or Options()
     if name in BENCHMARKS:
-        return BENCHMARKS[name].open(path or None, options or Options())
+        if options.n_asked and not BENCHMARKS[name].generated:
+            raise InputError(
+                f"benchmark {name}: its items are given, and --n {options.n} is how many to generate; "
+                f"to take the first so many: --limit {options.n}"
+            )
+        return BENCHMARKS[name].open(path or None, options)
     if difflib.get_close_matches(name, BENCHMARKS, cutoff=0.6):
         raise unknown_name("benchmark", name, BENCHMARKS)
     entry = lookup("benchmark", spec, BENCHMARKS)
     if not isinstance(entry, Entry):
         raise InputError(f"benchmark {spec}: expected an Entry of sifthinker.benchmarks, got {type(entry).__name__}")
-    return entry.open(None, options or Options())
+    return entry.open(None, options)

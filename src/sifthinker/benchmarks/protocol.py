@@ -68,25 +68,29 @@ class Benchmark(Protocol):
 class Options:
     """What a benchmark may be told beside its path.
 
-    n, seed: for generated sets. images: folder with the photos, for files that only name them.
+    n, seed: for generated sets. n_asked: whether n was asked for; sets whose items are given refuse it then.
+    images: folder with the photos, for files that only name them.
     """
 
     n: int = 200
     seed: int = 0
     images: Path | None = None
+    n_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A line of the table: how to open a benchmark, and what it is.
 
-    open: (path or None, options) -> Benchmark; raises `InputError` with the list of what is missing.
+    open: (path or None, options) -> Benchmark; raises `InputError` with the list of what is missing. generated: whether
+    `n` says how many items there are, here or in the benchmark inside.
     """
 
     open: Callable[[str | None, Options], Benchmark]
     about: str
     source: str
     licence: str
+    generated: bool = True
 
 
 def need_path(name: str, path: str | None, what: str) -> Path:
