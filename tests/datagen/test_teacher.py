@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,22 @@ def test_pictures_drawn_in_other_processes_are_the_same(make_job, tmp_path):
         assert all(isinstance(w, Words) for w in words)
         sent.append(sorted(server.requests, key=json.dumps))
     assert sent[0] == sent[1]
+
+
+def test_the_teachers_of_a_mixture_have_one_pool(make_job, tmp_path, monkeypatch):
+    opened = []
+
+    def pool(*settings):
+        opened.append(ProcessPoolExecutor(*settings))
+        return opened[-1]
+
+    monkeypatch.setattr("sifthinker.executors.ProcessPoolExecutor", pool)
+    jobs = [make_job(n) for n in range(8)]
+    with serve(reply_to) as server:
+        name = f"template:0.2,a@{server.url}:0.4,b@{server.url}:0.4"
+        by = {words.by for _, words in open_annotator(name, 0, tmp_path, FAST, 2).annotate(jobs)}
+    assert {f"a@{server.url}", f"b@{server.url}"} <= by
+    assert len(opened) == 1
 
 
 def test_a_drawing_process_that_dies_is_told(make_job, tmp_path, monkeypatch):

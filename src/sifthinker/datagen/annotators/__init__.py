@@ -49,4 +49,4 @@ def open_annotator(
 
         account = account or open_account(out, asking)
         parts[part] = open_teacher(part, seed, out, asking, account, workers)
-    return Mixture(parts, shares, seed) if len(parts) > 1 else next(iter(parts.values()))
+    return Mixture(parts, shares, seed, workers) if len(parts) > 1 else next(iter(parts.values()))

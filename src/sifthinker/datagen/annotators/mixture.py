@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from math import isclose
 from typing import TYPE_CHECKING
 
 from ...errors import InputError
+from ...executors import process_pool
 from ..outcome import Reject
 from ..seeds import row_rng
 from .job import Answer, Item, Words, settled
@@ -41,14 +44,20 @@ class Mixture:
     """Each sample's annotator is drawn by its id, so that neither order nor concurrency matters."""
 
     def __init__(
-        self, parts: Mapping[str, TemplateAnnotator | Teacher], shares: Mapping[str, float], seed: int
-    ) -> None:  # fmt: skip
-        self.parts, self.shares, self.seed = parts, shares, seed
+        self,
+        parts: Mapping[str, TemplateAnnotator | Teacher],
+        shares: Mapping[str, float],
+        seed: int,
+        workers: int = 1,
+    ) -> None:
+        """workers: processes that draw what all teachers together see, if more than 1."""
+        self.parts, self.shares, self.seed, self.workers = parts, shares, seed, workers
         self.name = ",".join(f"{parts[name].name}:{share:g}" for name, share in shares.items())
 
     def annotate(self, items: Iterable[Item]) -> Iterator[tuple[Item, Words | Reject]]:
         window = max(getattr(part, "window", 1) for part in self.parts.values())
-        yield from settled(in_order(items, self._session, window))
+        with process_pool(self.workers) as drawers:
+            yield from settled(in_order(items, partial(self._session, drawers), window))
 
     def drawn(self, id_: str) -> str:
         """Who writes for the sample with this id."""
@@ -57,9 +66,9 @@ class Mixture:
         return names[int(rng.choice(len(names), p=[self.shares[name] for name in names]))]
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
+    async def _session(self, drawers: Executor | None) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
         async with AsyncExitStack() as stack:
-            write = {name: await stack.enter_async_context(part.session()) for name, part in self.parts.items()}
+            write = {name: await stack.enter_async_context(part.session(drawers)) for name, part in self.parts.items()}
 
             async def work(item: Item) -> Answer:
                 return item if isinstance(item, Reject) else await write[self.drawn(item.sample.id)](item)

@@ -11,9 +11,10 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,7 +137,8 @@ class Teacher:
         self.window = WINDOW * asking.concurrency
         self._replies, self._budget = account.replies, account.budget
         self._batch = Batch(out / BATCH, self.model)
-        self._workers, self._drawers = workers, None
+        self._workers = workers
+        self._drawers: Executor | None = None
         self._stopped: SifError | None = None
         self._answered, self._failed = self.model in account.replies.models, 0
 
@@ -146,20 +148,24 @@ class Teacher:
         Raises `EndpointError` when the server is gone or refuses what is asked, `Paused` when the budget is spent or
         results are waited for; what was bought is kept in any case.
         """
-        yield from settled(in_order(items, self.session, self.window))
+        with process_pool(self._workers) as drawers:
+            yield from settled(in_order(items, partial(self.session, drawers), self.window))
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
-        """For as long as the block lasts, the function that gets the words for one job."""
+    async def session(self, drawers: Executor | None) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
+        """For as long as the block lasts, the function that gets the words for one job.
+
+        drawers: draw the pictures, if not threads of this process.
+        """
+        self._drawers = drawers
         # Some more than there are places at the server: the next ones are drawn and encoded meanwhile.
         ahead = asyncio.Semaphore(self.asking.concurrency * 5 // 4 + 4)
-        with process_pool(self._workers) as self._drawers:
-            if self.engine is None:
-                self._batch.read(self._replies)
-                yield lambda item: self._write(None, ahead, item)
-                return
-            async with self.engine.asking() as ask:
-                yield lambda item: self._write(ask, ahead, item)
+        if self.engine is None:
+            self._batch.read(self._replies)
+            yield lambda item: self._write(None, ahead, item)
+            return
+        async with self.engine.asking() as ask:
+            yield lambda item: self._write(ask, ahead, item)
         if self._failed and not self._answered:
             raise EndpointError(f"{self.name}: every request failed; the last: {self._last_error}")
 

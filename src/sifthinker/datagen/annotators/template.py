@@ -76,7 +76,7 @@ class TemplateAnnotator:
         return Words(tuple(texts), self.name)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
+    async def session(self, _: object) -> AsyncIterator[Callable[[Item], Awaitable[Answer]]]:
         """As a teacher's, for mixtures."""
 
         async def write(item: Item) -> Answer:
