@@ -15,8 +15,8 @@ import pytest
 from sifthinker import cli
 from sifthinker.datagen.annotators import Job, Words, open_annotator, teacher
 from sifthinker.datagen.annotators.asking import Asking
+from sifthinker.datagen.annotators.chat import SYSTEM, frames, messages
 from sifthinker.datagen.annotators.replies import Replies
-from sifthinker.datagen.annotators.teacher import SYSTEM, frames, messages
 from sifthinker.datagen.build import build
 from sifthinker.datagen.outcome import Reject
 from sifthinker.draw import GREEN
@@ -89,7 +89,7 @@ def test_the_teachers_of_a_mixture_have_one_pool(make_job, tmp_path, monkeypatch
 
 
 def test_a_drawing_process_that_dies_is_told(make_job, tmp_path, monkeypatch):
-    monkeypatch.setattr(teacher, "_shown", die)
+    monkeypatch.setattr(teacher, "look", die)
     with serve(reply_to) as server, pytest.raises(SifError, match="a worker process ended; was it killed"):
         list(open_annotator(f"m@{server.url}", 0, tmp_path, FAST, 2).annotate([make_job()]))
 

@@ -1,8 +1,9 @@
 """Who writes the words of a chain: templates (`template`), a teacher model behind a server or batch files (`teacher`),
 or several of them (`mixture`).
 
-`asking` holds a teacher's settings, `reading` what makes a reply usable (`early`, `language`), `replies` those that
-were bought, `budget` what may be spent, `batch` the files of batch services, `stream` many requests at the same time.
+`asking` holds a teacher's settings, `chat` what it is asked, `reading` what makes a reply usable (`early`, `language`),
+`replies` those that were bought, `budget` what may be spent, `batch` the files of batch services, `stream` many
+requests at the same time.
 """
 
 from __future__ import annotations

@@ -2,39 +2,33 @@
 
 It replies with a list of texts, one an area, and with its answer. What fails the checks (`reading`) is shown to it
 again with its fault; if that does not help either, the row is rejected. Replies are kept (`replies`), and what was
-asked before is not asked again. The server is `engines.server`'s business, batch files are `batch`'s.
+asked before is not asked again. What is asked is `chat`'s business, the server is `engines.server`'s, batch files are
+`batch`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from PIL import Image
-
-from ...draw import draw_boxes
 from ...engines.engine import Reply, Request
-from ...engines.server import Ask, ServerEngine, about_tokens, data_url, wire
+from ...engines.server import Ask, ServerEngine, about_tokens, wire
 from ...errors import EndpointError, InputError, SifError
 from ...executors import process_pool, worker_gone
-from ...prompt import DEFAULT_MAX_PIXELS, Message, budget_size
-from ...records import digest
-from ...trace import format_area
-from ..expand import Stage
 from ..outcome import Reject
 from ..seeds import row_rng
 from .asking import Asking
 from .batch import FOLDER as BATCH
 from .batch import Batch, Pending
 from .budget import Budget
+from .chat import MAX_TOKENS, again, draw_frames, key_of, look, messages, request_of
 from .job import Answer, Item, Job, Words, settled
 from .reading import BadReply, read_reply
 from .replies import FOLDER as REPLIES
@@ -43,9 +37,6 @@ from .stream import in_order
 
 R = TypeVar("R")
 
-MAX_TOKENS = 1200
-TEMPERATURE = 0.7
-JPEG_QUALITY = 90
 WINDOW = 4
 """Samples under way for each request at the server: so many others pass a slow one before they wait for it."""
 GIVE_UP = 20
@@ -60,25 +51,6 @@ STOP = {
     429: "ask more slowly (--concurrency, --rpm, --tpm), or see to the account's credit",
 }
 """Statuses after which no other request would succeed either, and what to do."""
-
-SYSTEM = (
-    "You write training data. You will see one photo several times, each time with a part of it marked by green boxes: "
-    "the parts that a person would look at, one after the other, to answer a question. For every part write what that "
-    "person thinks while looking at it: what it shows, and why to look at the next part. Think forward: do not give "
-    "the answer away before the last part, and do not mention boxes, colors of boxes, numbers of parts or these "
-    "instructions. Parts that do not help are looked at too: say that they do not help, and look elsewhere. Use no "
-    "depths or coordinates but those given. Write in {language}.\n"
-    'Reply with JSON only: {{"texts": [one string a part, each of one or two sentences], "answer": the right answer}}.'
-)
-FORM = "Number of parts: {count}. The right answer is: {answer}"
-AGAIN = "This reply could not be used: {fault}. Write the whole reply again, with this put right."
-SCHEMA = {
-    "type": "object",
-    "properties": {"texts": {"type": "array", "items": {"type": "string"}}, "answer": {"type": "string"}},
-    "required": ["texts", "answer"],
-    "additionalProperties": False,
-}
-"""The same for every request, as the instructions are: servers keep what requests have in common at their beginning."""
 
 
 def open_teacher(name: str, seed: int, out: Path, asking: Asking, account: Account, workers: int = 1) -> Teacher:
@@ -184,16 +156,14 @@ class Teacher:
     async def _converse(self, ask: Ask | None, job: Job) -> Answer:
         """Ask, read, and ask again with the fault."""
         chat, fault = messages(job, self.asking.language), ""
-        photo, pictures = await self._draw(_shown, job, not len(self._replies))
+        photo, pictures = await self._draw(look, job, not len(self._replies))
         for turn in range(1 + self.asking.repairs):
             seed = int(row_rng(self.seed, f"teacher {turn} {job.sample.id}").integers(2**31))
-            key = _key(self.model, job, photo, chat, seed)
+            key = key_of(self.model, job, photo, chat, seed)
             reply = self._replies.find(key)
             if reply is None:
-                pictures = pictures or await self._draw(_pictures, job)
-                request = Request(
-                    job.sample.id, _filled(chat, pictures), (), MAX_TOKENS, TEMPERATURE, seed, schema=SCHEMA
-                )
+                pictures = pictures or await self._draw(draw_frames, job)
+                request = request_of(job.sample.id, chat, pictures, seed)
                 if ask is None:
                     return self._pending(key, request)
                 reply = await self._ask(ask, key, request)
@@ -205,11 +175,7 @@ class Teacher:
                 return Words(read_reply(reply.text, job, self.asking.language), self.name)
             except BadReply as error:
                 fault = str(error)
-            chat = [
-                *chat,
-                {"role": "assistant", "content": reply.text},
-                {"role": "user", "content": AGAIN.format(fault=fault)},
-            ]
+            chat = again(chat, reply.text, fault)
         return Reject(job.sample.id, "annotator_invalid", f"{1 + self.asking.repairs} replies; the last: {fault}")
 
     async def _draw(self, draw: Callable[..., R], job: Job, *settings: bool) -> R:
@@ -253,70 +219,3 @@ class Teacher:
             await self.engine.reach()
         if self._failed >= GIVE_UP:
             raise EndpointError(f"{self.name}: {self._failed} requests in a row failed; the last: {self._last_error}")
-
-
-# --- what is asked -------------------------------------------------------------------------------------------------
-
-
-def frames(job: Job, max_pixels: int) -> tuple[Image.Image, ...]:
-    """The photo once a stage, with the stage's boxes in green; made smaller if it has more than `max_pixels`."""
-    photo = job.sample.photo()
-    size = budget_size(photo.size, max_pixels, grid=1)
-    if size != photo.size:
-        photo = photo.resize(size, Image.Resampling.BICUBIC)
-    return tuple(draw_boxes(photo, stage.area.boxes, min_side=0) for stage in job.stages)
-
-
-def _pictures(job: Job) -> list[str]:
-    """The frames as they are sent."""
-    return [data_url(frame, JPEG_QUALITY) for frame in frames(job, DEFAULT_MAX_PIXELS)]
-
-
-def messages(job: Job, language: str = "English") -> list[Message]:
-    """The chat for a job: what is the same for all jobs first, pictures as blocks `{"type": "image"}`."""
-    sample = job.sample
-    question = sample.question
-    if sample.choices:
-        question += " " + " ".join(f"({chr(65 + i)}) {choice}" for i, choice in enumerate(sample.choices))
-    content: list[dict[str, Any]] = [{"type": "text", "text": f"Question: {question}\n"}]
-    for number, stage in enumerate(job.stages, 1):
-        content += [{"type": "text", "text": f"Part {number} ({_about(stage)}): "}, {"type": "image"}]
-    content.append({"type": "text", "text": "\n" + FORM.format(count=len(job.stages), answer=sample.answer)})
-    return [{"role": "system", "content": SYSTEM.format(language=language)}, {"role": "user", "content": content}]
-
-
-ROLES = {
-    "whole": "the whole photo",
-    "distractor": "does not help",
-    "context": "around the evidence",
-    "gold": "the evidence",
-}
-
-
-def _about(stage: Stage) -> str:
-    depths = [f"{d:.3f}" for d in stage.area.depths if d is not None]
-    distance = f"; relative depth, 0 near to 1 far: {', '.join(depths)}" if depths else ""
-    return f"{ROLES[stage.role]}{distance}"
-
-
-def _filled(chat: Sequence[Message], pictures: Sequence[str]) -> list[Message]:
-    """The chat with its pictures, which are all in the second message."""
-    urls = iter(pictures)
-    content = [
-        {"type": "image_url", "image_url": {"url": next(urls)}} if block["type"] == "image" else block
-        for block in chat[1]["content"]
-    ]
-    return [chat[0], {"role": "user", "content": content}, *chat[2:]]
-
-
-def _shown(job: Job, draw: bool) -> tuple[str, list[str]]:
-    """The digest of the photo and, where no reply can be there yet, the pictures."""
-    photo = digest(job.sample.photo_data()).hex()
-    return photo, _pictures(job) if draw else []
-
-
-def _key(model: str, job: Job, photo: str, chat: Sequence[Message], seed: int) -> str:
-    """Names a request by all that goes into it, the pictures by what they are drawn from."""
-    areas = [format_area(stage.area) for stage in job.stages]
-    settings = [model, DEFAULT_MAX_PIXELS, JPEG_QUALITY, MAX_TOKENS, TEMPERATURE, seed]
-    return digest(json.dumps([settings, photo, areas, chat]).encode()).hex()
