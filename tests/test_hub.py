@@ -24,6 +24,8 @@ assert not {"torch", "transformers", "datasets"} & set(sys.modules)
     [
         (["eval", "--model", "./nope"], "./nope: no such folder, and not a hub id"),
         (["eval", "--model", "models/nope"], "models/nope: no such folder, but models/ is here, so this is taken for"),
+        (["sft", "tiny-sft", "--model", "./nope"], "./nope: no such folder, and not a hub id"),
+        (["grpo", "--model=models/nope", "tiny-grpo"], "models/nope: no such folder, but models/ is here"),
         (["build", "jsonl:rows.jsonl", "--depth", "/nope/model"], "expected a depth-estimation model"),
         (["build", "hub:./nope", "--columns", "frame=pixel_xyxy"], "error: ./nope: no such folder, and not a hub id"),
         (["build", "hub:a/b/c", "--columns", "frame=pixel_xyxy"], "a/b/c: no such folder, and not a hub id"),

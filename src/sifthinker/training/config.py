@@ -18,9 +18,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import InputError
+from ..hub import check_name
+from ..models import located
 from ..recipes import parse_yaml, read_yaml, recipe_names
 
 T = TypeVar("T")
+
+
+def check_model(arguments: Sequence[str]) -> None:
+    """Raises `InputError` where a new run's `--model` is not there: before TRL is loaded, which takes long."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    # A finished run that is resumed needs its model no more.
+    if "--model" in words[:-1] and "--resume" not in words:
+        check_name(located(words[words.index("--model") + 1]), "a model")
 
 
 def read_arguments(arguments: Sequence[str], *kinds: type) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..engines.processor import model_config, pixel_grid, vision_ids
 from ..errors import InputError
 from ..lookup import lookup
 from ..prompt import DEFAULT_MAX_PIXELS
-from .config import read_arguments, split_config, to_dict
+from .config import check_model, read_arguments, split_config, to_dict
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -87,6 +87,7 @@ class GrpoConfig:
 
 def main(arguments: Sequence[str]) -> dict[str, float]:
     """`sifthinker grpo`: train by a config file or recipe with flags over it."""
+    check_model(arguments)
     from trl import GRPOConfig
 
     return train(read_arguments(arguments, GrpoConfig, GRPOConfig))

@@ -14,7 +14,7 @@ from typing import Any
 from ..engines.processor import model_config, pixel_grid, vision_ids
 from ..errors import InputError, unknown_name
 from ..prompt import DEFAULT_MAX_PIXELS
-from .config import read_arguments, split_config, to_dict
+from .config import check_model, read_arguments, split_config, to_dict
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class SftConfig:
 
 def main(arguments: Sequence[str]) -> dict[str, float]:
     """`sifthinker sft`: train by a config file or recipe with flags over it."""
+    check_model(arguments)
     from trl import SFTConfig
 
     return train(read_arguments(arguments, SftConfig, SFTConfig))
