@@ -44,14 +44,13 @@ bench: $(STAMP)
 	for name in $(BENCH); do $(BIN)/python bench/$$name.py || exit 1; done
 
 train-sif-tiny: $(STAMP)
-	$(BIN)/sifthinker scenes --split train --n 48000 --seed 11 --trace-style listing --out $(TINY)/data/listing --resume
-	$(BIN)/sifthinker scenes --split train --n 36000 --seed 14 --objects 2-4 --trace-style pointing --out $(TINY)/data/pointing --resume
-	$(BIN)/sifthinker scenes --split train --n 72000 --seed 12 --out $(TINY)/data/sif --resume
-	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --out $(TINY)/data/rl --resume
-	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/listing $(TINY)/data/sif \
-		--layers 5 --patch 12 --vocabulary 1024 --out $(TINY)/blank
+	$(BIN)/sifthinker scenes --split train --n 2000 --seed 10 --trace-style listing --out $(TINY)/data/words --resume
+	$(BIN)/sifthinker scenes --split train --n 16000 --seed 11 --objects 1-1 --trace-style listing --out $(TINY)/data/one --resume
+	$(BIN)/sifthinker scenes --split train --n 48000 --seed 12 --trace-style listing --out $(TINY)/data/sif --resume
+	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --trace-style listing --out $(TINY)/data/rl --resume
+	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/words \
+		--vision-width 96 --vision-layers 2 --patch 12 --vocabulary 1024 --out $(TINY)/blank
 	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-perception-sft --resume
-	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-pointing-sft --resume
 	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-sft --resume
 	$(BIN)/sifthinker grpo sif-tiny-grpo --resume
 

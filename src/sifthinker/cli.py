@@ -246,7 +246,7 @@ def scenes(
     renderer: Annotated[str, typer.Option(help="embree (fast) or mitsuba (photoreal, slow).")] = "embree",
     real: Annotated[str | None, typer.Option(help="KIND:FOLDER of real RGB-D frames to ask about instead.")] = None,
     trace_style: Annotated[
-        str, typer.Option(help="Gold traces: sif, explicit (3D steps), scene_graph, listing or pointing.")
+        str, typer.Option(help="Gold traces: sif, explicit (3D steps), scene_graph or listing.")
     ] = "sif",
     split: Annotated[str, typer.Option(help="train, ood-pairs, ...; see `sifthinker list splits`.")] = "",
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted run.")] = False,

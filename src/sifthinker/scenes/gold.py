@@ -32,8 +32,6 @@ PART_FIRST = 0.15
 """Share of traces that look at a part of the evidence first, where it has several parts."""
 LISTED = 6
 """Most objects whose places a trace lists."""
-AGAIN = 2
-"""So many of them are found once more where a trace is to teach that names lead to places."""
 
 LOOKS = ("I look for {about}.", "First I find {about}.", "The question is about {about}.")
 MISSES = ("This is only a part of it.", "This is not yet everything.")
@@ -117,30 +115,18 @@ def _scene_graph(world: World, question: Question, rng: Generator) -> Frames:
 
 
 def _listing(world: World, question: Question, rng: Generator) -> Frames:
-    """What is seen, one by one from near to far, then the evidence."""
-    yield None, "I list what I see."
-    for label, things in _seen(world):
-        yield things, f"{article(label).capitalize()}{f' in {len(things)} places' if len(things) > 1 else ''}."
-    yield question.evidence, question.says
+    """What is seen, one by one from near to far, each with whether the question names it; then the evidence.
 
-
-def _pointing(world: World, question: Question, rng: Generator) -> Frames:
-    """What is seen, from near to far, then some of it again, then the evidence: each named before it is found.
-
-    A model can find what it named and found before by its own words, which is learned far sooner than to find it in
-    the picture by its name alone.
+    So what is asked is chosen by comparing words, which is learned far sooner than to find a place by its name.
     """
-    seen = _seen(world)
-    again = rng.permutation(len(seen))[:AGAIN].tolist()
-    first = [(f"I look for the {label}.", f"Here is the {label}", things) for label, things in seen]
-    names = [(_short(world.labels, seen[i][0], rng), seen[i][1]) for i in again]
-    second = [(f"I go back to the {name}.", f"This is the {name} again", things) for name, things in names]
-    found = [*first, *second]
-    announced = [*(words for words, _, _ in found), f"Now I need {question.about}."]
-    yield None, announced[0]
-    for (_, here, things), following in zip(found, announced[1:], strict=True):
-        yield things, f"{here}{f', in {len(things)} places' if len(things) > 1 else ''}. {following}"
-    yield question.evidence, question.says
+    named = {world.labels[i] for i in question.via or question.evidence}
+    order: dict[int, int] = {}
+    yield None, LOOKS[0].format(about=question.about)
+    for label, things in _seen(world):
+        order |= {thing: len(order) + k for k, thing in enumerate(things)}
+        places = f" in {len(things)} places" if len(things) > 1 else ""
+        yield things, f"{article(label).capitalize()}{places}{', which I need' if label in named else ''}."
+    yield sorted(question.evidence, key=lambda i: order.get(i, len(order))), question.says
 
 
 def _seen(world: World) -> list[tuple[str, list[int]]]:
@@ -149,19 +135,6 @@ def _seen(world: World) -> list[tuple[str, list[int]]]:
     for i in _near_to_far(world):
         listed.setdefault(world.labels[i], []).append(i)
     return list(listed.items())[:LISTED]
-
-
-def _short(labels: Sequence[str], label: str, rng: Generator) -> str:
-    """One of the names that mean a label alone: "red cone", "cone" if no other is one, "red object" if no other is."""
-    others = [other.split() for other in set(labels) - {label}]
-    words = label.split()
-    first, last = words[0], words[-1]
-    names = [label]
-    if len(words) == 2 and all(other[-1] != last for other in others):
-        names.append(last)
-    if len(words) == 2 and all(other[0] != first for other in others):
-        names.append(f"{first} object")
-    return names[int(rng.integers(len(names)))]
 
 
 def _near_to_far(world: World) -> list[int]:
@@ -179,15 +152,13 @@ STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
     "explicit": _explicit,
     "scene_graph": _scene_graph,
     "listing": _listing,
-    "pointing": _pointing,
 }
 """Ways to write a gold trace. All keep the grammar of traces and end at the evidence, so all are worth full marks.
 
     sif          focus from the whole to the evidence, with landmarks, mistakes and their correction
     explicit     3D locations, vectors and distances in metres step by step (SpatialReasoner, arXiv 2504.20024)
     scene_graph  objects and relations that matter as JSON, then the answer (SceneGraph-CoT)
-    listing      objects with box and name from near to far, then the evidence: a model must see before it selects
-    pointing     objects named, then found, some of them twice, then the evidence: from words to places
+    listing      objects with box and name from near to far, and whether they are asked about, then the evidence
 """
 
 
