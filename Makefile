@@ -49,7 +49,7 @@ train-sif-tiny: $(STAMP)
 	$(BIN)/sifthinker scenes --split train --n 48000 --seed 12 --trace-style listing --out $(TINY)/data/sif --resume
 	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --trace-style listing --out $(TINY)/data/rl --resume
 	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/words \
-		--vision-width 96 --vision-layers 2 --patch 12 --vocabulary 1024 --out $(TINY)/blank
+		--width 96 --vision-width 96 --vision-layers 2 --patch 12 --vocabulary 1024 --out $(TINY)/blank
 	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-perception-sft --resume
 	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-sft --resume
 	$(BIN)/sifthinker grpo sif-tiny-grpo --resume

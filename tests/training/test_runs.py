@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ import torch
 from sifthinker import cli
 from sifthinker.errors import InputError
 from sifthinker.prompt import prompt_hash
+from sifthinker.records import ShardWriter, to_row
 from sifthinker.rewards import REWARDS
 from tests.conftest import REPOSITORY
 from tests.training import mini
@@ -408,6 +410,39 @@ def test_checkpoints_inside_a_window_are_refused(made: tuple[Path, Path], tmp_pa
 def test_data_set_without_rows(made: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data set here"):
         train("sft", values_for("sft", made, tmp_path / "s", data=str(tmp_path)))
+
+
+def test_rows_of_like_length_in_a_batch(made: tuple[Path, Path], tmp_path: Path, monkeypatch) -> None:
+    from transformers import Trainer
+    from trl import SFTTrainer
+
+    data = tmp_path / "data"
+    data.mkdir()
+    with ShardWriter(data) as writer:
+        for number, (sample, trace) in enumerate(mini.pairs(96)):
+            first, last = trace.steps
+            longer = replace(trace, steps=(replace(first, text=" ".join(["I look."] * (1 + number % 3 * 8))), last))
+            writer.add(to_row(sample, longer, "mini", "test"))
+    shapes, told, make, step = [], [], Trainer._get_train_sampler, SFTTrainer.training_step
+
+    def sampler(self: Any, *args: Any) -> Any:
+        made = make(self, *args)
+        told.extend(made.lengths)
+        return made
+
+    def counted(self: Any, model: Any, inputs: dict[str, Any], *args: Any) -> Any:
+        shapes.append(inputs["attention_mask"].sum(dim=1).tolist())
+        return step(self, model, inputs, *args)
+
+    monkeypatch.setattr(Trainer, "_get_train_sampler", sampler)
+    monkeypatch.setattr(SFTTrainer, "training_step", counted)
+    more = {"data": str(data), "train_sampling_strategy": "group_by_length"}
+    train("sft", values_for("sft", made, tmp_path / "grouped", **more))
+    seen = [length for batch in shapes for length in batch]
+    assert len(told) == 96
+    assert set(told) == set(seen)
+    # The sampler sorts four and twenty rows at a time: two of six batches at most hold rows of two lengths.
+    assert sum(max(batch) > min(batch) for batch in shapes) <= 2 < len(set(told))
 
 
 def test_trl_still_has_the_methods_that_we_override() -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CACHE = "cache"
 """Folder inside of the run folder; removed when the run has finished."""
+LENGTH = "length"
+"""Column of the tokens of prompt and completion, by which transformers' `group_by_length` makes its batches."""
 KEEP = 256
 """Rows whose decoded pictures stay in memory."""
 
@@ -156,7 +158,7 @@ def load_rows(
     out: run folder; its `cache` holds a memory-mapped copy of the shards while the run goes on.
     target: what the completion is, one of `TARGETS`; None: prompts only.
     limit: take the first so many rows.
-    ruler: says what becomes of rows whose prompt is too long; None: nothing is done about them.
+    ruler: says how long rows are, and what becomes of those whose prompt is too long; None: nothing is done about them.
     depth: one of `DEPTHS`.
     Raises `InputError` when the folder holds no shards of ours, one cannot be read, a row lacks what is taught, or is
     too long for the ruler.
@@ -200,4 +202,6 @@ def load_rows(
         if told := ruler.says(lengths, fit):
             warnings.warn(f"{folder}: {told}", stacklevel=2)
         rows, pixels = rows.select(fit.keep), fit.pixels
+        tokens = [(lengths[number].prompt or 0) + lengths[number].completion for number in fit.keep]
+        rows = rows.add_column(LENGTH, tokens)  # type: ignore[call-arg]
     return rows.with_transform(_Prepare(rows, max_pixels, grid, target, pixels, depth))

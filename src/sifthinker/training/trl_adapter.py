@@ -153,6 +153,11 @@ class _OurFolders:
 class SifSFTTrainer(_OurFolders, Evaluates, SFTTrainer):
     """TRL's trainer with our folders and evaluations."""
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        # What it reads of the rows, their lengths, is read without their pictures.
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        return super()._get_train_sampler(rows.with_format(None))
+
 
 @dataclass(frozen=True)
 class _Rolled:
