@@ -208,8 +208,8 @@ def qwen_config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> Any:
         "bos_token_id": None,
         "rope_parameters": {
             "rope_type": "default",
-            # Pictures are some visual tokens wide and traces some hundred tokens long: at the usual 1e4 columns are told
-            # apart after twice as many scenes.
+            # Pictures are some visual tokens wide and traces some hundred tokens long: at the usual 1e4 columns are
+            # told apart after twice as many scenes.
             "rope_theta": 100.0,
             # Photos need no turns for time. Rows get the fastest ones and columns the rest, which begins where columns
             # still differ; with Qwen's equal shares columns turn so little that x is learned long after y.
