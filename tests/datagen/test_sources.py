@@ -316,9 +316,29 @@ def test_referring_expressions_become_questions_about_thirds(tmp_path):
     assert border.reason == "ambiguous_position"
 
 
+@pytest.mark.parametrize("words", ["Left man", "man on right", "the leftmost cup", "center", "in centre", "lft kid"])
+def test_expressions_that_name_a_third_are_not_asked_about(tmp_path, words):
+    photo(tmp_path / "1.jpg", (300, 90))
+    row = {"img_path": "1.jpg", "bbox": [10, 10, 50, 50]}
+    path = jsonl(tmp_path / "r.jsonl", [row | {"expression": e} for e in (words, "bright kid with a midget")])
+    named, kept = read(f"refcoco:{path}")
+    assert (named.reason, named.detail.partition(":")[0]) == ("answer_in_question", f"{words!r} names a third")
+    assert kept.answer == "left"
+
+
+def test_phrases_that_name_a_third_are_not_drawn(tmp_path):
+    photo(tmp_path / "1.jpg", (300, 90))
+    said = ["the dog on the left side", "a dog with a hat"]
+    box = {"x": 10, "y": 10, "width": 40, "height": 40}
+    regions = [{"region_id": n, "phrase": phrase} | box for n, phrase in enumerate(said)]
+    (tmp_path / "region_descriptions.json").write_text(json.dumps([{"id": 1, "regions": regions}]))
+    (row,) = read(f"vg:{tmp_path}/region_descriptions.json")
+    assert '"a dog with a hat"' in row.question
+
+
 def test_real_referring_expressions(shared_data):
     rows = read(f"refcoco:{shared_data}/refcoco/rec_on_coco.jsonl", shared_data / "coco/images")
-    assert reasons(rows) == {"sample": 20, "ambiguous_position": 6}
+    assert reasons(rows) == {"sample": 13, "answer_in_question": 7, "ambiguous_position": 6}
 
 
 def test_tallyqa_needs_boxes(tmp_path, shared_data):

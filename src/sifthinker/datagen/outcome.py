@@ -54,6 +54,7 @@ REASONS: dict[str, str] = {
     "image_unreadable": "the image file is damaged, or not a photo",
     "size_mismatch": "photo, declared size and depth map do not all have the same size",
     "no_question": "no exact question can be made of this image",
+    "answer_in_question": "asked is where a thing is, and the words for the thing say it",
     "ambiguous_position": "the object lies too close to the border between two answers",
     "no_depth_pair": "a photo without a depth map that belongs to it",
     "depth_encoding_unknown": "nothing says what the numbers in the depth file mean",

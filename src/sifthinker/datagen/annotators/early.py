@@ -50,7 +50,7 @@ def gives_away(text: str, stage: Stage, sample: Sample) -> bool:
     if stage.role == "whole" and (first := _BEGINS_WITH.match(said)) and first[1] == names[0]:
         return True
     question, others = sample.question.casefold(), _other_answers(sample)
-    for told in (question.strip(), *_QUOTED.findall(question)):  # "the left dog" tells nothing about where it is
+    for told in (question.strip(), *_QUOTED.findall(question)):  # what is asked about, whatever it is called
         said = said.replace(told, "")
     if "one" in names and any(found[1] is None or _counted(found[1], question) for found in _ONE.finditer(said)):
         return True

@@ -2,13 +2,15 @@
 
 An expression is no question and has no answer. It becomes one whose answer follows exactly from the box: in which
 third of the picture is what the words describe: left, middle or right? The third is that of the box's center; boxes
-whose center lies within `MARGIN` of a border between thirds are rejected as `ambiguous_position`.
+whose center lies within `MARGIN` of a border between thirds are rejected as `ambiguous_position`, and expressions that
+name a third ("left man") as `answer_in_question`, whichever it is: else a third that is named would be a wrong one.
 
 Fields: img_path, expression, bbox (pixel xyxy); height, width, dataset_name, split, sent_id where they are known.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,9 @@ MARGIN = 0.04
 """Distance of a box's center from the border between two thirds, as a share of the width, that makes an answer safe."""
 
 THIRDS = ("left", "middle", "right")
+
+NAMED = re.compile(r"\b(?:left|right|middle|center|centre|(?:lft|rt|mid)\b)", re.IGNORECASE)
+"""Words that name a third ("leftmost", too), also as those write them who have little time."""
 
 QUESTION = 'In which third of the picture is "{}": left, middle or right?'
 
@@ -64,7 +69,10 @@ def read(path: Path, options: Options) -> Iterator[Sample | Reject]:
 
 
 def answered(sample: Sample) -> Sample | Reject:
-    """The sample with the third of its box for an answer, or `ambiguous_position`."""
+    """The sample with the third of its box for an answer; or `answer_in_question`, `ambiguous_position`."""
+    (label,) = sample.meta["labels"]
+    if found := NAMED.search(label):
+        return Reject(sample.id, "answer_in_question", f"{label!r:.80} names a third: {found[0]}")
     x = sample.boxes[0].center[0]
     answer = third(x)
     if answer is None:

@@ -4,7 +4,7 @@ objects.json              [{"image_id", "objects": [{"object_id", "names": [...]
     Left or right of, for names with one box (`made`). Not everything is annotated, so nothing is counted.
 region_descriptions.json  [{"id", "regions": [{"region_id", "phrase", "x", "y", "width", "height"}]}]
     In which third is what the phrase says (`refcoco`)? At most `PER_KIND` regions an image, drawn by the seed, among
-    phrases of at least `WORDS` words of which no other region of the image has all words.
+    phrases of at least `WORDS` words that name no third, and of which no other region of the image has all words.
 question_answers.json     [{"id", "qas": [{"qa_id", "question", "answer", "a_objects": [...], "q_objects": [...]}]}]
     Their questions. Gold boxes: the objects of the answer, else those of the question, else the region that
     `qa_to_region_mapping.json` ({qa_id: region_id}) names, where it and region_descriptions.json lie beside the file.
@@ -31,7 +31,7 @@ from ..scratch import Spool
 from ..seeds import row_rng
 from .made import PER_KIND, Annotated, questions
 from .options import Options
-from .refcoco import QUESTION, answered
+from .refcoco import NAMED, QUESTION, answered
 
 WORDS = 4
 
@@ -131,10 +131,11 @@ def _regions(entry: Mapping[str, Any], about: _Set, parts: _Parts) -> Rows:
     unique = [
         region
         for region, words in zip(regions, said, strict=True)
-        if len(words) >= WORDS and sum(words <= other for other in said) == 1
+        if len(words) >= WORDS and sum(words <= other for other in said) == 1 and not NAMED.search(region["phrase"])
     ]
     if not unique:
-        yield Reject(f"vg-{key}", "no_question", f"{len(regions)} regions; no phrase that means only one of them")
+        why = f"{len(regions)} regions; no phrase means only one of them, and names no third"
+        yield Reject(f"vg-{key}", "no_question", why)
         return
     rng = row_rng(about.seed, f"vg-{key}")
     drawn = sorted(rng.choice(len(unique), min(PER_KIND, len(unique)), replace=False).tolist())
