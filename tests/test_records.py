@@ -27,6 +27,7 @@ from sifthinker.records import (
     read_rows,
     read_samples,
     rows_at,
+    shard_bytes,
     to_row,
 )
 from sifthinker.sample import Sample, open_photo
@@ -168,12 +169,22 @@ def test_datasets_reads_the_shards_and_decodes_the_images(tmp_path):
     assert np.array_equal(np.asarray(back.photo()), np.asarray(photo()))
 
 
+def test_damage_inside_of_a_shard_names_the_shard(tmp_path):
+    rows = [to_row(sample(n), trace(), "coco", "template-1") for n in range(3)]
+    content = bytearray(shard_bytes(rows))
+    content[4:40] = b"\xff" * 36  # the head of the first page
+    (tmp_path / "data-00000.parquet").write_bytes(content)
+    for read in (lambda: list(read_rows(tmp_path)), lambda: list(rows_at(tmp_path, [1]))):
+        with pytest.raises(InputError, match=r"data-00000\.parquet: .*not as it was when the data set was finished"):
+            read()
+
+
 def test_reading_what_is_not_a_data_set_says_so(tmp_path):
     with pytest.raises(InputError, match="no data set here; expected a folder with data"):
         list(read_rows(tmp_path))
     (tmp_path / "data-00000.parquet").write_bytes(b"torn")
     for read in (lambda: list(read_rows(tmp_path)), lambda: count_rows(tmp_path), lambda: list(rows_at(tmp_path, [0]))):
-        with pytest.raises(InputError, match=r"data-00000\.parquet: not a Parquet file, or not all of it"):
+        with pytest.raises(InputError, match=r"data-00000\.parquet: not a Parquet file, or not as it was"):
             read()
     with pytest.raises(InputError, match=r"manifest.json: no manifest; .*--resume"):
         read_manifest(tmp_path)

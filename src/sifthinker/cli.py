@@ -502,7 +502,7 @@ def recipe(name: str) -> None:
 
 
 def _counts(manifest: dict[str, Any], out: Path) -> str:
-    from .datagen.sheet import cost, missed_total
+    from .datagen.sheet import cost, found_by_name, missed_total
 
     lines = [f"{out}: read {manifest['read']}, kept {manifest['kept']}, rejected {manifest['rejected']}"]
     lines += [f"{n:6d} {reason}" for reason, n in sorted(manifest["rejects_by_reason"].items())]
@@ -511,7 +511,7 @@ def _counts(manifest: dict[str, Any], out: Path) -> str:
             rejected = found["read"] - found["kept"]
             lines.append(f"source {name}: read {found['read']}, kept {found['kept']}, rejected {rejected}")
     if not manifest.get("missing"):
-        lines += filter(None, [missed_total(manifest), cost(manifest)])
+        lines += filter(None, [missed_total(manifest), found_by_name(manifest), cost(manifest)])
     return "\n  ".join(lines)
 
 

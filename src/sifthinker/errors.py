@@ -72,6 +72,15 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def words_of(error: Exception) -> str:
+    """What an error says, without the addresses in memory that some name: the same in each process.
+
+    >>> words_of(OSError("cannot identify image file <_io.BytesIO object at 0x7f2a>"))
+    'cannot identify image file'
+    """
+    return re.sub(r" ?<[^<>]* object at 0x\w+>", "", str(error))
+
+
 FEW_NAMES = 30
 """So many names are listed in a message; of longer tables, those that contain a part of the wrong name."""
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from .depth import StoredDepth, decode_depth
 from .draw import SHADES, depth_shades
-from .errors import InputError
+from .errors import InputError, words_of
 from .geometry import Box, Size
 from .png import png_bytes
 from .prompt import build_prompt
@@ -232,7 +232,8 @@ def from_row(row: Row) -> tuple[Sample, Trace | None]:
         image = None if photo is None else open_photo(photo["bytes"] if isinstance(photo, dict) else photo)
         depth = None if stored is None else decode_depth(stored["png"], json.loads(stored["meta"]))
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"row {row['id']}: its pictures cannot be decoded ({error}); build this row again") from error
+        why = words_of(error)
+        raise InputError(f"row {row['id']}: its pictures cannot be decoded ({why}); build this row again") from error
     sample = Sample(
         id=row["id"],
         image=image,
@@ -382,14 +383,20 @@ def shard_paths(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob("data-*.parquet"), key=lambda path: (len(path.name), path.name))
 
 
-def _parquet(shard: Path) -> pyarrow.parquet.ParquetFile:
+@contextmanager
+def _parquet(shard: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
+    """A shard to read. Raises `InputError` where it is no Parquet file, or damaged, also while it is read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(shard)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{shard}: not a Parquet file, or not all of it ({error})") from error
+        with pq.ParquetFile(shard) as file:
+            yield file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{shard}: not a Parquet file, or not as it was when the data set was finished ({error}); put back what "
+            "was there, or build the data set again"
+        ) from error
 
 
 def read_rows(path: str | Path) -> Iterator[Row]:
@@ -454,7 +461,8 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
 
 
 def altered_shards(folder: str | Path) -> list[str]:
-    """Shards of a finished data set that are not there, or not as they were when its manifest was written."""
+    """Shards of a finished data set that are not there, or not as they were when its manifest was written. None where
+    there is no manifest, which alone knows."""
     folder = Path(folder)
-    told = read_manifest(folder)["shards"]
+    told = read_manifest(folder)["shards"] if (folder / MANIFEST).exists() else []
     return [shard["file"] for shard in told if file_sha256(folder / shard["file"]) != shard["sha256"]]

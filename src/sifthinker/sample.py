@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .depth import DepthMap, StoredDepth, read_depth
-from .errors import InputError
+from .errors import InputError, words_of
 from .geometry import Box, Size
 from .trace import Trace, parse_trace
 
@@ -93,7 +93,8 @@ def open_photo(source: Image.Image | str | Path | bytes) -> Image.Image:
     except IsADirectoryError as error:
         raise InputError(f"{name}: is a folder, not an image file") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{name}: cannot be read as an image ({error}); the file may be truncated") from error
+        why = words_of(error)
+        raise InputError(f"{name}: cannot be read as an image ({why}); the file may be truncated") from error
 
 
 def photo_size(source: str | Path | bytes) -> Size:
@@ -108,4 +109,5 @@ def photo_size(source: str | Path | bytes) -> Size:
             return (image.height, image.width) if turned else image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         name = "image" if isinstance(source, bytes) else source
-        raise InputError(f"{name}: cannot be read as an image ({error}); the file may be truncated") from error
+        why = words_of(error)
+        raise InputError(f"{name}: cannot be read as an image ({why}); the file may be truncated") from error

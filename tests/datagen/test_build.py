@@ -56,7 +56,7 @@ def check(out):
     assert f"kept {manifest['kept']}, rejected {manifest['rejected']}" in text
     assert sha256("".join(s["sha256"] for s in manifest["shards"]).encode()).hexdigest() in text
     for name, count in manifest["tasks"].items():
-        assert f"| {name} | {count} |" in text
+        assert f"| {name or '(none)'} | {count} |" in text
     for name, found in manifest["by_source"].items():
         license = manifest["licenses"].get(name, "")
         assert f"| {name} | {found['read']} | {found['kept']} | {found['read'] - found['kept']} | {license} |" in text
@@ -112,6 +112,22 @@ def test_truncated_photos_are_found(tmp_path):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     manifest = build(f"jsonl:{rows}", tmp_path / "out")
     assert manifest["rejects_by_reason"] == {"image_unreadable": 1}
+
+
+def test_photos_that_only_their_names_tell_are_counted(tmp_path, capsys):
+    rows = [json.loads(line) for line in own_rows(tmp_path, 3).read_text().splitlines()]
+    photo(tmp_path / "val/1.png")
+    for row, name in zip(rows, ["train/1.png", "my/val/1.png", "1.png"], strict=True):
+        row["image"] = name
+    path = jsonl(tmp_path / "named.jsonl", [row | {"question": f"What is {row['id']}?"} for row in rows])
+    manifest = build(f"jsonl:{path}", tmp_path / "out", images=tmp_path)
+    example = f"train/1.png is {tmp_path}/val/1.png"
+    assert manifest["found_by_name"] == {"rows": 1, "example": example}
+    told = "- rows whose photo was found by its file name alone, in another folder than the row says: 1, for example "
+    assert told + example in (tmp_path / "out/README.md").read_text()
+    assert cli.run(["build", f"jsonl:{path}", "--images", str(tmp_path), "--out", str(tmp_path / "told")]) == 0
+    assert example in capsys.readouterr().out
+    assert "| (none) | 3 |" in (tmp_path / "told/README.md").read_text()
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sifthinker import cli
+from sifthinker.datagen.build import build_scenes
 from sifthinker.errors import InputError
 from sifthinker.records import ShardWriter, read_rows, to_row
 from sifthinker.rewards import REWARDS
@@ -45,6 +46,18 @@ def test_a_good_set_is_ready(made: tuple[Path, Path], tmp_path: Path) -> None:
     assert lines[-1] == "ready"
     assert any(line.startswith("  focus_lost (another area after the right one): correction 0.") for line in lines)
     assert any(line.endswith("later: neither pays nor costs): nothing that must fall") for line in lines)
+
+
+def test_a_shard_that_is_gone_is_no_ready_set(tmp_path: Path) -> None:
+    build_scenes(tmp_path / "s", 3, seed=1)
+    assert check(str(tmp_path / "s"))["ready"]
+    shards = tmp_path / "s/manifest.json"
+    told = json.loads(shards.read_text())
+    told["shards"].append({"file": "data-00001.parquet", "sha256": "0" * 64})
+    shards.write_text(json.dumps(told))
+    found = check(str(tmp_path / "s"))
+    assert not found["ready"]
+    assert found["problems"] == ["data-00001.parquet: not as it was when the data set was finished, or gone"]
 
 
 def test_a_folder_with_a_model_tells_its_tokens(made: tuple[Path, Path], tmp_path: Path, capsys) -> None:

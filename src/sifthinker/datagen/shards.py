@@ -88,12 +88,16 @@ class Run:
 
 @dataclass(slots=True)
 class Record:
-    """What became of the rows of a shard. key: of the rows. sha256: of the file, None where nothing was kept."""
+    """What became of the rows of a shard. key: of the rows. sha256: of the file, None where nothing was kept.
+    by_name: rows whose photo was found by its file name, in a folder of another name than the row says; example: one.
+    """
 
     key: str
     read: int = 0
     kept: int = 0
     with_depth: int = 0
+    by_name: int = 0
+    example: str = ""
     tasks: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     sha256: str | None = None
@@ -209,6 +213,9 @@ class Folder:
             rows.append(to_row(sample, outcome.trace, name, outcome.annotator or self.run.annotator))
             record.kept += 1
             record.with_depth += sample.depth is not None
+            if elsewhere := _elsewhere(sample):
+                record.by_name += 1
+                record.example = record.example or elsewhere
             record.tasks[str(sample.meta.get("task", ""))] += 1
             record.sources[name] += 1
             yield KEPT
@@ -277,10 +284,11 @@ class Folder:
         """The sums over the records of these shards; their rejects are written in order."""
         sums, reasons, tasks, sources = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
         rejected: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        files = {}
+        files, example = {}, ""
         for number in numbers:
             record = Record(**json.loads(self._record_path(number).read_text()))
-            sums.update(read=record.read, kept=record.kept, with_depth=record.with_depth)
+            sums.update(read=record.read, kept=record.kept, with_depth=record.with_depth, by_name=record.by_name)
+            example = example or record.example
             tasks.update(record.tasks)
             sources.update(record.sources)
             for reject in record.rejects:
@@ -308,8 +316,20 @@ class Folder:
                 for name in dict.fromkeys([*self.run.licenses, *sorted(sources), *sorted(rejected)])
             },
             "with_depth": sums["with_depth"],
+            **({"found_by_name": {"rows": sums["by_name"], "example": example}} if example else {}),
             "sha256": files,
         }
+
+
+def _elsewhere(sample: Sample) -> str:
+    """The name of a photo and where it was found, if that is in a folder of another name than the row says; else ""."""
+    name, photo = sample.meta.get("photo"), sample.image
+    if not isinstance(name, str) or not isinstance(photo, (str, Path)):
+        return ""
+    folder = Path(name).parent.name
+    if not folder or folder == Path(photo).parent.name:
+        return ""
+    return f"{name} is {photo}".encode(errors="backslashreplace").decode()
 
 
 def _facts(row: Sample | Reject) -> list[Any]:

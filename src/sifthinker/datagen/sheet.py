@@ -82,7 +82,7 @@ def card(manifest: Mapping[str, Any]) -> str:
     for name, found in manifest["by_source"].items():
         sources.append((name, found["read"], found["kept"], found["read"] - found["kept"], terms_of.get(name, "")))
         rejects += [(name, reason, n, REASONS.get(reason, "")) for reason, n in found["rejects_by_reason"].items()]
-    notes = "".join(f"- {note}\n" for note in (missed_total(manifest), cost(manifest)) if note)
+    notes = "".join(f"- {note}\n" for note in (missed_total(manifest), found_by_name(manifest), cost(manifest)) if note)
     return f"""---
 configs:
 - config_name: default
@@ -105,7 +105,7 @@ sifthinker {manifest["versions"]["sifthinker"]} with seed {manifest["seed"]}.
 {terms}
 
 {_table(("source", "read", "kept", "rejected", "terms"), sources)}
-{_table(("task", "kept"), manifest["tasks"].items())}
+{_table(("task", "kept"), ((task or "(none)", n) for task, n in manifest["tasks"].items()))}
 {_table(("source", "rejected because", "rows", "meaning"), rejects) if rejects else ""}
 Boxes are unit xyxy of the photo. Depth is relative, 0 nearest and 1 farthest, in traces; the depth column keeps 16 bits
 a pixel and says what they mean. contact_sheet.png shows rows spread over the set: gold boxes green, the way to them
@@ -132,6 +132,16 @@ def missed_total(manifest: Mapping[str, Any]) -> str:
     return (
         f"{manifest['kept']} of the total of {total} rows: {', '.join(parts)}. What a source lacks or has rejected is "
         "not made up for by others: give it more rows, or the others more weight"
+    )
+
+
+def found_by_name(manifest: Mapping[str, Any]) -> str:
+    """How many rows have photos that only their file names tell; "" where there are none."""
+    if (found := manifest.get("found_by_name")) is None:
+        return ""
+    return (
+        f"rows whose photo was found by its file name alone, in another folder than the row says: {found['rows']}, for "
+        f"example {found['example']}. Make sure that it is the same, or give the folder where the rows' paths begin"
     )
 
 

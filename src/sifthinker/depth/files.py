@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import InputError
+from ..errors import InputError, words_of
 from ..lookup import pick
 from .levels import LevelsMap
 from .map import DepthMap
@@ -182,7 +182,7 @@ def _read_raw(path: Path) -> tuple[NDArray[Any], bytes | None]:
     except InputError:
         raise
     except (OSError, EOFError, ValueError, SyntaxError, RuntimeError) as error:  # OpenEXR raises RuntimeError
-        raise InputError(f"{path}: cannot be read as depth ({error})") from error
+        raise InputError(f"{path}: cannot be read as depth ({words_of(error)})") from error
     if raw.ndim != 2 or raw.dtype.kind not in "iuf":
         raise InputError(f"{path}: depth needs one number a pixel, got shape {raw.shape} of {raw.dtype}")
     return raw, png

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import InputError
+from ..errors import InputError, words_of
 from ..geometry import Size
 from ..png import png_bytes
 from .levels import LevelsMap
@@ -58,7 +58,7 @@ class StoredDepth:
             try:
                 depth = decode_depth(self.png, self.meta)
             except (OSError, SyntaxError, ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{self.name}: cannot be read as depth ({error})") from error
+                raise InputError(f"{self.name}: cannot be read as depth ({words_of(error)})") from error
         keep(self, depth)
         return depth
 

@@ -131,7 +131,7 @@ class Survey:
             "read": manifest.get("read"),
             "rejects_by_reason": manifest.get("rejects_by_reason", {}),
             "by_source": manifest.get("by_source", {}),
-            "altered": altered_shards(self.folder) if manifest else [],
+            "altered": altered_shards(self.folder),
             "sources": dict(self.sources.most_common()),
             "annotators": dict(self.annotators.most_common()),
             "tasks": {task: sum(answers.values()) for task, answers in sorted(self.answers.items())},

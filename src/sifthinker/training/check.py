@@ -24,7 +24,7 @@ from ..engines.processor import load_processor, model_config, pixel_grid
 from ..errors import InputError, SifError
 from ..prompt import family_of
 from ..recipes import recipe_names
-from ..records import Row, count_rows, disk_errors, from_row, read_rows, read_samples
+from ..records import Row, altered_shards, count_rows, disk_errors, from_row, read_rows, read_samples
 from ..rewards import REWARDS, Reward
 from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
@@ -62,7 +62,7 @@ def check(target: str, *flags: str, limit: int = 200, out: Path | None = None) -
         folder = config.data
         if config.eval_data is not None:
             read_samples(config.eval_data, 1)
-    problems: list[str] = []
+    problems = [f"{name}: not as it was when the data set was finished, or gone" for name in altered_shards(folder)]
     most, depth = (None, "source") if config is None else (config.limit, config.depth)
     pairs, unreadable = _decoded(folder, most, limit, depth, problems)
     functions = REWARDS | _own(config)
