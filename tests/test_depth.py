@@ -312,7 +312,9 @@ def test_relative_and_disparity_of_npy(tmp_path):
     disparity = read_depth(tmp_path / "e.npy", "disparity")
     assert disparity.valid.tolist() == [[True, True, False]]
     assert disparity.values[0, 0] > disparity.values[0, 1]
-    metres = read_depth(tmp_path / "e.npy")
+    with pytest.raises(InputError, match=r"e\.npy: a depth file does not say .* for example --depth-encoding metres"):
+        read_depth(tmp_path / "e.npy")
+    metres = read_depth(tmp_path / "e.npy", "metres")
     assert metres.metric
     assert metres.values.tolist() == [[0.5, 2.0, 0.0]]
 
@@ -334,7 +336,7 @@ def test_exr(tmp_path, channel):
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
     with openexr.File(header, {channel: pixels}) as file:
         file.write(str(tmp_path / "d.exr"))
-    depth = read_depth(tmp_path / "d.exr")
+    depth = read_depth(tmp_path / "d.exr", "metres")
     assert depth.metric
     assert depth.values.tolist() == [[1.5, 2.5], [0.0, 0.0]]
     assert depth.valid.tolist() == [[True, True], [False, False]]
@@ -346,7 +348,7 @@ def test_exr(tmp_path, channel):
         ("no.png", None, "mm", "no.png: no such depth file"),
         ("d.png", b"not a picture", "mm", "d.png: cannot be read as depth"),
         ("d.npy", b"not an array", "mm", "d.npy: cannot be read as depth"),
-        ("d.png", RAW, None, "does not say what its levels mean; name the encoding (mm, tum, kitti, sun"),
+        ("d.png", RAW, None, "does not say what its numbers mean; name the encoding (mm, tum, kitti, sun"),
         ("d.png", RAW, "milimeter", "unknown depth encoding 'milimeter'"),
         ("d.png", RAW.astype(np.uint8), "mm", "d.png: a L picture with 8 bits is a photo or a colored depth map"),
         ("d.png", np.zeros((2, 2, 3), np.uint8), "mm", "d.png: a RGB picture with 8 bits"),

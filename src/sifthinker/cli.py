@@ -187,6 +187,9 @@ def build(
     repairs: Annotated[int, typer.Option(min=0, help="How often a faulty reply is sent back with its fault.")] = 1,
     language: Annotated[str, typer.Option(help="Of the words that a model writes.")] = "English",
     replies: Annotated[Path | None, typer.Option(help="Data set folder whose kept replies are used again.")] = None,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a request is given up and tried again, up to 6 times.")
+    ] = 300.0,
     columns: Annotated[str, typer.Option(help="Of hub: FIELD=COLUMN,...; frame=F says how its boxes come.")] = "",
     steps: Annotated[
         int | None,
@@ -213,7 +216,9 @@ def build(
     from .datagen.build import build, main_reasons
     from .datagen.sources.options import read_columns
 
-    asking = Asking(concurrency, rpm, tpm, budget, budget_tokens, price_in, price_out, repairs, language, replies)
+    asking = Asking(
+        concurrency, rpm, tpm, budget, budget_tokens, price_in, price_out, repairs, language, replies, timeout_s
+    )
     manifest = build(
         source, out, images=images, depth=depth, depth_encoding=depth_encoding, annotator=annotator, limit=limit,
         seed=seed, resume=resume, asking=asking, columns=read_columns(columns), steps=steps, depth_cache=depth_cache,

@@ -133,7 +133,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     value = json.loads(line)
                 except (ValueError, RecursionError) as error:
-                    raise InputError(f"{path}:{number}: expected one JSON object a line, got {error}") from error
+                    raise InputError(f"{path}:{number}: expected one JSON object a line; not JSON: {error}") from error
                 if not isinstance(value, dict):
                     raise InputError(f"{path}:{number}: expected a JSON object, got {type(value).__name__}")
                 yield number, value
@@ -190,7 +190,7 @@ class JsonlWriter:
 def to_row(sample: Sample, trace: Trace | None, source: str, annotator: str) -> Row:
     """A sample and its gold trace (None: no completion, for sets that are only asked) as a row.
 
-    source: where it comes from, for example `coco`. annotator: who wrote the words, for example `template-3`.
+    source: where it comes from, for example `coco`. annotator: who wrote the words, for example `template-4`.
     Raises `InputError` when photo or depth cannot be read, and `ValueError` for a trace that cannot be written.
     """
     depth = sample.depth_map()

@@ -97,7 +97,7 @@ def test_a_small_build(tmp_path):
     assert (manifest["read"], manifest["kept"], manifest["annotator"], manifest["with_depth"]) == (
         8,
         5,
-        "template-3",
+        "template-4",
         0,
     )
     (row, *_) = read_rows(out)
@@ -299,6 +299,7 @@ def test_depth_from_the_source_or_not_at_all(tmp_path):
             "--budget-tokens needs --annotator MODEL@URL, and the annotator is template; name",
         ),
         (["--language", "German"], "--language needs --annotator MODEL@URL or batch:MODEL, and the annotator is temp"),
+        (["--annotator", "batch:m", "--timeout-s", "3"], "--timeout-s needs --annotator MODEL@URL, and"),
         (["--annotator", "batch:m", "--rpm", "3"], "--rpm needs --annotator MODEL@URL, and the annotator is batch:m"),
         (
             ["--annotator", "m@http://x", "--price-in", "3"],
@@ -373,7 +374,7 @@ def test_the_same_bytes_with_any_concurrency_also_after_a_stop(tmp_path):
         free = dict.fromkeys(spent, 0) | {"money": None}
         assert read_manifest(tmp_path / "c") == read_manifest(out) | {"cost": free}
         assert rest(tmp_path / "c") == rest(out)
-    assert {row["annotator"] for row in read_rows(out)} == {name}
+    assert {row["annotator"] for row in read_rows(out)} == {"test-model"}
     assert check(out)["kept"] == again["kept"] == 12
 
 
@@ -408,15 +409,30 @@ def test_a_kill_repeats_at_most_the_requests_under_way(tmp_path):
     assert check(out)["kept"] == 40
 
 
+def test_a_teacher_may_move_while_it_is_asked(tmp_path):
+    rows, out = own_rows(tmp_path, 8), tmp_path / "out"
+    asked = {"rows_per_shard": 3, "executor": "local"}
+    with serve(lambda body: completion(reply_to(body)) | {"usage": {"prompt_tokens": 1000}}) as before:
+        with pytest.raises(Paused):
+            build(f"jsonl:{rows}", out, annotator=f"m@{before.url}", asking=Asking(2, budget_tokens=8_000), **asked)
+        build(f"jsonl:{rows}", tmp_path / "whole", annotator=f"m@{before.url}", **asked)
+    with serve(lambda body: completion(reply_to(body)) | {"usage": {"prompt_tokens": 1000}}) as after:
+        with pytest.raises(InputError, match=r"begun with other settings .*annotator was 'm', now 'other'"):
+            build(f"jsonl:{rows}", out, annotator=f"other@{after.url}", resume=True, **asked)
+        build(f"jsonl:{rows}", out, annotator=f"m@{after.url}", resume=True, **asked)
+        assert 0 < after.count < 8
+    assert content(out) == content(tmp_path / "whole")
+
+
 def test_rows_say_which_annotator_wrote_them(tmp_path):
     rows = own_rows(tmp_path, 16)
     with serve(reply_to) as server:
         name = f"test-model@{server.url}"
         manifest = build(f"jsonl:{rows}", tmp_path / "out", annotator=f"template:0.5,{name}:0.5")
         wrote = Counter(row["annotator"] for row in read_rows(tmp_path / "out"))
-        assert wrote == {"template-3": 16 - server.count, name: server.count}
+        assert wrote == {"template-4": 16 - server.count, "test-model": server.count}
         assert 4 <= server.count <= 12
-    assert manifest["annotator"] == f"template-3:0.5,{name}:0.5"
+    assert manifest["annotator"] == "template-4:0.5,test-model:0.5"
     assert "the column annotator says who wrote it" in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -506,21 +522,33 @@ def test_half_characters_stop_no_build(tmp_path, part, field):
 
 def test_file_names_that_are_no_utf8_stop_no_build(tmp_path):
     name = os.fsdecode(b"caf\xe9")
-    photo(tmp_path / f"images/{name}.png")
     (tmp_path / "labels").mkdir()
     (tmp_path / "classes.txt").write_text("dog\n")
-    (tmp_path / f"labels/{name}.txt").write_text("0 0.5 0.5 0.3 0.3\n")
+    for stem in (name, "tea"):
+        photo(tmp_path / f"images/{stem}.png")
+        (tmp_path / f"labels/{stem}.txt").write_text("0 0.5 0.5 0.3 0.3\n")
     manifest = build(f"yolo:{tmp_path}", tmp_path / "out")
-    assert manifest["rejects_by_reason"] == {"malformed_row": manifest["read"]}
+    assert (manifest["kept"], manifest["rejects_by_reason"]) == (1, {"malformed_row": manifest["read"] - 1})
     for line in (tmp_path / "out/rejects.jsonl").read_text().splitlines():
         assert json.loads(line)["id"].startswith("yolo-labels/caf\\udce9")
 
 
 def test_a_build_that_keeps_nothing_says_why(tmp_path, capsys):
-    path = jsonl(tmp_path / "r.jsonl", ["bad", {"id": "a"}, {"id": "b"}])
+    gone = {"id": "c", "image": "c.png", "question": "What?", "answer": "red", "boxes": [[0.1, 0.1, 0.5, 0.5]]}
+    path = jsonl(tmp_path / "r.jsonl", ["bad", {"id": "a"}, {"id": "b"}, gone])
     assert cli.run(["build", f"jsonl:{path}", "--out", str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err
     assert "no row was kept: 2 malformed_row (r.jsonl:2: KeyError: 'image'; found id); 1 bad_json (r.jsonl:1: " in told
+
+
+def test_a_data_set_without_a_row_is_no_obstacle(tmp_path):
+    path, out = own_rows(tmp_path, 2, answer=""), tmp_path / "out"
+    assert build(f"jsonl:{path}", out)["kept"] == 0
+    assert build(f"jsonl:{path}", out, resume=True)["kept"] == 0
+    own_rows(tmp_path, 2)
+    assert build(f"jsonl:{path}", out, seed=3) == check(out)
+    with pytest.raises(InputError, match="not empty"):
+        build(f"jsonl:{path}", out, seed=4)
 
 
 @pytest.mark.parametrize(("change", "reason"), DIRTY.values(), ids=DIRTY)

@@ -43,7 +43,7 @@ class Ramp:
 
 
 def without_identity(image):
-    return DepthMap(np.zeros((image.height, image.width)))
+    return DepthMap(np.linspace(0, 1, image.height * image.width).reshape(image.height, image.width))
 
 
 @pytest.fixture

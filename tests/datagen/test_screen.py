@@ -33,6 +33,8 @@ HOLE = DepthMap(np.linspace(0, 1, 120000).reshape(300, 400), np.arange(400)[None
         ({"boxes": (Box(0.1, 0.1, 0.1149, 0.4),)}, "too_small"),
         ({"boxes": (Box(0.1, 0.1, 0.116, 0.4),)}, None),
         ({"depth": HOLE}, "no_depth_in_box"),
+        ({"depth": DepthMap(np.full((100, 100), 2.0), metric=True)}, "depth_flat"),
+        ({"question": "What is in <image>?"}, "tag_in_text"),
         ({"depth": HOLE, "boxes": (Box(0.6, 0.1, 0.9, 0.4),)}, None),
     ],
 )

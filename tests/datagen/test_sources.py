@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sifthinker.datagen.outcome import REASONS, Reject
-from sifthinker.datagen.rows import frames_agree
+from sifthinker.datagen.rows import frames_agree, storable
 from sifthinker.datagen.sources import SOURCES, open_source
 from sifthinker.datagen.sources.options import Options
 from sifthinker.datagen.sources.viscot import REQUEST
@@ -22,6 +22,12 @@ from .photos import jsonl, photo
 
 def read(source, images=None, **options):
     return list(open_source(str(source), Options(images, **options)))
+
+
+def every(source):
+    """Rows also of a file in which none can be read."""
+    kind, _, path = source.partition(":")
+    return list(map(storable, SOURCES[kind].read(Path(path), Options())))
 
 
 def reasons(rows):
@@ -46,6 +52,8 @@ def test_names_of_sources(tmp_path):
         InputError, match=r"did you mean 'sif-50k'\? expected KIND:PATH .*; or a recipe: RECIPE.yaml, sif"
     ):
         read("SIF50k")
+    with pytest.raises(InputError, match=r"^source 'sif-50k' is a recipe, which cannot be a source of another"):
+        read("sif-50k")
     jsonl(tmp_path / "instances.json", [{}])
     for kind in ("coco", "jsonl", "vg"):
         with pytest.raises(InputError, match=r"a folder; expected the file of annotations; found .* instances\.json"):
@@ -91,6 +99,11 @@ GOOD = {"id": "a", "image": "p.png", "question": "What?", "answer": "dog", "boxe
         ({"boxes": [[0.1, 0.2, 10**400, 0.6]]}, "box_not_finite"),
         ({"boxes": []}, "no_boxes"),
         ({"boxes": 3}, "malformed_row"),
+        ({"boxes": None}, "malformed_row"),
+        ({"meta": "x"}, "malformed_row"),
+        ({"id": " "}, "malformed_row"),
+        ({"image": "p.gif"}, "image_unreadable"),
+        ({"question": "<image>\nWhat is it?\n<image>"}, "sample"),
         ({"image": "none.png"}, "image_missing"),
         ({"image": "bad.png"}, "image_unreadable"),
         ({"image": "none.png", "boxes": [[0.5, 0.2, 0.1, 0.6]]}, "box_inverted"),
@@ -123,13 +136,34 @@ def test_rows_of_ones_own(tmp_path, changes, reason):
     photo(tmp_path / "p.png")
     (tmp_path / "bad.png").write_bytes(b"x")
     Image.new("I;16", (40, 30), 7).save(tmp_path / "d.png")
-    rows = read(f"jsonl:{jsonl(tmp_path / 'r.jsonl', [GOOD | changes])}")
+    rows = every(f"jsonl:{jsonl(tmp_path / 'r.jsonl', [GOOD | changes])}")
     assert reasons(rows) == {reason: 1}
     if reason == "sample":
         assert pixels(rows[0], (80, 60)) == [[8, 12, 40, 36]]
+        assert "<image>" not in rows[0].question
     else:
         assert rows[0].reason in REASONS
         assert rows[0].detail
+
+
+def test_what_is_wrong_with_a_field_is_told_in_words(tmp_path):
+    photo(tmp_path / "p.png")
+    (tmp_path / "a.gif").write_bytes(b"GIF89a")
+    wrong = [{"boxes": None}, {"meta": "x"}, {"id": ""}, {"image": "a.gif"}]
+    rows = every(f"jsonl:{jsonl(tmp_path / 'r.jsonl', [GOOD | fields for fields in wrong])}")
+    assert [row.detail.removesuffix(", .png, .tif, .tiff, .webp") for row in rows] == [
+        "TypeError: boxes must be a list, got None",
+        "TypeError: meta must be an object with fields, got 'x'",
+        "ValueError: the id is empty",
+        "a.gif: .gif files are not read, only .bmp, .jpeg, .jpg",
+    ]
+
+
+def test_a_short_file_of_something_else_is_refused_whole(tmp_path):
+    path = jsonl(tmp_path / "r.jsonl", [{"img_path": "a.png"}] * 3)
+    with pytest.raises(InputError, match=r"none of its 3 rows can be read as jsonl .* found img_path"):
+        read(f"jsonl:{path}")
+    assert read(f"jsonl:{jsonl(tmp_path / 'none.jsonl', [])}") == []
 
 
 def test_an_unknown_frame_is_told_with_those_there_are(tmp_path):
@@ -137,7 +171,7 @@ def test_an_unknown_frame_is_told_with_those_there_are(tmp_path):
     (tmp_path / "tallyqa.json").write_text(json.dumps([record | {"frame": "pixel_xyyx"}]))
     jsonl(tmp_path / "jsonl.json", [GOOD | {"frame": "pixel_xyyx"}])
     for kind in ("jsonl", "tallyqa"):
-        (reject,) = read(f"{kind}:{tmp_path}/{kind}.json")
+        (reject,) = every(f"{kind}:{tmp_path}/{kind}.json")
         assert reject.reason == "malformed_row"
         assert reject.detail.startswith(
             "unknown frame of boxes 'pixel_xyyx': did you mean 'pixel_xyxy' or 'pixel_xywh'?"
@@ -172,12 +206,12 @@ def test_no_row_stops_a_source(tmp_path_factory, rows):
     whole.write_text(json.dumps(rows))
     kinds = [f"jsonl:{lines}", f"viscot:{lines}", f"viscot:{whole}", f"refcoco:{lines}", f"tallyqa:{whole}"]
     for source in kinds:
-        found = read(source)
+        found = every(source)
         assert len(found) == len(rows)
         assert all(isinstance(row, Sample) or row.reason in REASONS for row in found)
     coco = folder / "coco.json"
     coco.write_text(json.dumps({"images": rows, "annotations": rows, "categories": []}))
-    assert all(isinstance(row, Sample) or row.reason in REASONS for row in read(f"coco:{coco}"))
+    assert all(isinstance(row, Sample) or row.reason in REASONS for row in every(f"coco:{coco}"))
 
 
 # --- Visual-CoT ----------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from ..geometry import Size
 from ..lookup import pick
 from ..records import read_jsonl, read_manifest
 from .annotators import Asking, TemplateAnnotator, open_annotator
+from .annotators.mixture import without_addresses
 from .annotators.replies import FOLDER as REPLIES
 from .annotators.replies import cost_of
 from .depths import as_stored
@@ -85,7 +86,7 @@ def build(
     refuse_idle(given, depth_cache, asking)
     if part is not None and "batch:" in str(given.annotator):
         raise InputError("part: batch files are written and read by one process; leave --part out")
-    config = {**given.config, "annotator": given.annotator}
+    config = {**given.config, "annotator": without_addresses(given.annotator)}
     if given.annotator != "template":
         config |= {"repairs": asking.repairs, "language": asking.language}
     writer = open_annotator(given.annotator, given.seed, out, asking, workers)

@@ -70,11 +70,11 @@ def _load(read: Callable[[Path, str | None], Found], path: Path, encoding: str |
     if encoding is not None and encoding not in list(ENCODINGS):
         raise RowError("depth_encoding_unknown", f"{encoding!r} is none of {', '.join(ENCODINGS)}")
     sidecar = Path(f"{path}.json")
-    if encoding is None and not sidecar.exists() and path.suffix.lower() not in (".npy", ".exr"):
+    if encoding is None and not sidecar.exists():
         raise RowError(
             "depth_encoding_unknown",
-            f"{path} does not say what its levels mean; name its encoding, for example --depth-encoding mm, or put a "
-            f"sidecar {sidecar.name} beside it",
+            f"{path} does not say what its numbers mean; name its encoding ({', '.join(ENCODINGS)}), for example "
+            f"--depth-encoding mm, or put a sidecar {sidecar.name} beside it",
         )
     times = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in (path, sidecar))
     try:

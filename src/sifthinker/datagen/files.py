@@ -70,8 +70,12 @@ class FileIndex:
         return found
 
     def find(self, name: str) -> Path:
-        """The file that `name` stands for. Raises `RowError`: `image_missing`, `image_ambiguous`."""
+        """The file that `name` stands for. Raises `RowError`: `image_missing`, `image_ambiguous`, and
+        `image_unreadable` for kinds of files that are not read."""
         direct = self.folder / name
+        if direct.suffix and direct.suffix.lower() not in self.suffixes:
+            kinds = ", ".join(sorted(self.suffixes))
+            raise RowError("image_unreadable", f"{name:.80}: {direct.suffix:.20} files are not read, only {kinds}")
         try:
             if direct.suffix.lower() in self.suffixes and direct.is_file():
                 return direct

@@ -11,7 +11,7 @@ from .annotators.mixture import shares_of
 from .depths import depth_kind
 from .mix import Input
 
-LIVE = {"rpm", "tpm", "budget", "budget_tokens"}
+LIVE = {"rpm", "tpm", "budget", "budget_tokens", "timeout_s"}
 """Settings of a teacher behind a server, not of batch files, which others send."""
 
 

@@ -173,7 +173,8 @@ def _overridden(
 def _of_recipe(recipe: Recipe, depth_cache: Path | None) -> Input:
     check_steps(recipe.steps)
     licenses = {part.name: _check(part, recipe) for part in recipe.sources}
-    config = {"recipe": {**asdict(recipe), "sources": [asdict(part) for part in recipe.sources]}}
+    said = {name: value for name, value in asdict(recipe).items() if name != "annotator"}  # which `build` says
+    config = {"recipe": {**said, "sources": [asdict(part) for part in recipe.sources]}}
     return Input(
         mixed(recipe),
         partial(_adders, recipe, depth_cache),

@@ -21,6 +21,9 @@ from ..sample import photo_size as size_of_bytes
 from .files import FileIndex, RowError, photo_size
 from .outcome import Reject
 
+PICTURE = "<image>"
+"""Stands for the picture in chats of other data sets. Before or behind a question it is left out."""
+
 UNKNOWN_SIZE = (1_000_000, 1_000_000)
 """Stands for the size of a photo that is not known yet, when boxes are first looked at."""
 
@@ -58,6 +61,8 @@ def check_all(
             continue
         try:
             found = parse(row)
+            if not found.id.strip():
+                raise ValueError("the id is empty")
         except RowError as error:
             yield Reject(place, error.reason, error.detail)
         except BoxError as error:
@@ -120,7 +125,7 @@ def check(found: Found, photos: FileIndex) -> Sample | Reject:
     return Sample(
         id=found.id,
         image=image,
-        question=found.question.strip(),
+        question=found.question.strip().removeprefix(PICTURE).removesuffix(PICTURE).strip(),
         answer=found.answer.strip(),
         depth=depth,
         choices=found.choices,
@@ -196,6 +201,14 @@ def text(row: Mapping[str, Any], key: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise TypeError(f"{key} must be text, got {value!r:.80}")
     return str(value)
+
+
+def listed(row: Mapping[str, Any], key: str) -> list[Any]:
+    """A field that must be a list. Raises `KeyError` if missing, `TypeError` for other types."""
+    value = row[key]
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{key} must be a list, got {value!r:.80}")
+    return list(value)
 
 
 def digest_id(row: Any) -> str:

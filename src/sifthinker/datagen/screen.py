@@ -16,6 +16,7 @@ from ..records import digest
 from ..sample import Sample
 from ..trace import TAG, Trace
 from .outcome import Reject
+from .rows import PICTURE
 from .seen import Keys
 
 
@@ -25,7 +26,7 @@ def screen(sample: Sample, size: Size) -> Reject | None:
         return Reject(sample.id, "empty_question", f"its answer is {sample.answer!r:.80}")
     if not sample.answer:
         return Reject(sample.id, "empty_answer", f"its question is {sample.question!r:.80}")
-    if TAG.search(sample.question) or TAG.search(sample.answer):
+    if any(TAG.search(words) or PICTURE in words for words in (sample.question, sample.answer, *sample.choices)):
         return Reject(sample.id, "tag_in_text", f"question {sample.question!r}, answer {sample.answer!r}")
     try:
         spec = answer_spec(sample)
@@ -54,6 +55,8 @@ def _no_depth(sample: Sample) -> Reject | None:
     for box in sample.boxes:
         if relative.box_mean(box.quantized()) is None:
             return Reject(sample.id, "no_depth_in_box", f"{list(box)} has no pixel with a depth value")
+    if relative.is_flat:
+        return Reject(sample.id, "depth_flat", "all of the photo is at the same depth")
     return None
 
 

@@ -49,7 +49,9 @@ from .sheet import card, sheet
 
 STATE = ".shards"
 RUN = "run.json"
-REJECTS = "rejects.jsonl"
+REJECTS, CARD, SHEET = "rejects.jsonl", "README.md", "contact_sheet.png"
+ABOUT = {MANIFEST, REJECTS, CARD, SHEET}
+"""What a data set holds beside its rows."""
 ROWS_PER_SHARD = 256
 VERSIONED = ("sifthinker", "numpy", "pillow", "pyarrow")
 
@@ -124,6 +126,11 @@ class Folder:
         with disk_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in self.out.iterdir()}
+        if not resume and there <= ABOUT and MANIFEST in there and not read_manifest(self.out)["kept"]:
+            # A data set without a row is nothing to lose.
+            for name in there:
+                (self.out / name).unlink(missing_ok=True)
+            there = set()
         if there and not resume:
             raise InputError(
                 f"{self.out}: not empty; choose another --out, or go on with an interrupted build with --resume"
@@ -274,8 +281,8 @@ class Folder:
             "versions": _versions(),
             "shards": [{"file": name, "sha256": sha256} for name, sha256 in files.items()],
         }
-        self._write(self.out / "contact_sheet.png", sheet(self.out, manifest["kept"], self.run.seed))
-        self._write(self.out / "README.md", card(manifest))
+        self._write(self.out / SHEET, sheet(self.out, manifest["kept"], self.run.seed))
+        self._write(self.out / CARD, card(manifest))
         self._write(self.out / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         shutil.rmtree(self.state, ignore_errors=True)
         return manifest

@@ -72,8 +72,8 @@ relative has 0 nearest."""
 def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
     """Read a depth map: 16-bit PNG, PGM or TIFF, EXR, or NPY.
 
-    encoding: a key of `ENCODINGS`. None: what the sidecar (`write_depth`) says; without a sidecar, floating-point
-    files are metres, and integer files are refused because their scale cannot be known.
+    encoding: a key of `ENCODINGS`. None: what the sidecar (`write_depth`) says; a file without one is refused, since
+    its numbers may be of any scale, and floating-point ones metres as well as disparity.
 
     Raises `InputError` for missing or unreadable files, 8-bit pictures, unknown encodings, and an encoding that the
     sidecar contradicts.
@@ -83,12 +83,10 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
     sidecar = Path(f"{path}.json")
     if encoding is None and sidecar.exists():
         return _by_sidecar(raw, png, sidecar)
-    if encoding is None and raw.dtype.kind == "f":
-        encoding = "metres"
     if encoding is None:
         raise InputError(
-            f"{path}: a 16-bit depth file does not say what its levels mean; name the encoding "
-            f"({', '.join(ENCODINGS)}), for example --depth-encoding mm, or put a sidecar {sidecar.name} beside it"
+            f"{path}: a depth file does not say what its numbers mean; name the encoding ({', '.join(ENCODINGS)}), for "
+            f"example --depth-encoding {_example(raw)}, or put a sidecar {sidecar.name} beside it"
         )
     try:
         decode = pick("depth encoding", encoding, ENCODINGS)
@@ -103,6 +101,10 @@ def read_depth(path: str | Path, encoding: str | None = None) -> DepthMap:
             "out, or the sidecar"
         )
     return depth
+
+
+def _example(raw: NDArray[Any]) -> str:
+    return "metres" if raw.dtype.kind == "f" else "mm"
 
 
 def _by_sidecar(raw: NDArray[Any], png: bytes | None, sidecar: Path) -> DepthMap:

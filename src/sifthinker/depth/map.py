@@ -74,6 +74,12 @@ class DepthMap:
     def _relative(self) -> DepthMap:
         return DepthMap(_unit_range(self.values, self.valid), self.valid)
 
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether all valid pixels have the same depth."""
+        first = self.values.flat[self.valid.argmax()]
+        return not np.any(self.valid & (self.values != first))
+
     def map_values(self, function: Callable[[NDArray[np.float32]], NDArray[Any]]) -> NDArray[Any]:
         """`function` of all values, 0 where there is none.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -38,6 +39,24 @@ def shares_of(name: str | Mapping[str, float]) -> dict[str, float]:
     if len(shares) != len(list(pairs)) or min(shares.values()) <= 0 or not isclose(sum(shares.values()), 1):
         raise InputError(f"annotator {name!r}: {form}")
     return shares
+
+
+def without_addresses(name: str | Mapping[str, float]) -> str | dict[str, float]:
+    """An annotator without the addresses of its servers: what it writes depends on the model, wherever that runs.
+
+    >>> without_addresses("m@http://localhost:8000/v1"), without_addresses("template:0.25,m@http://localhost/v1:0.75")
+    ('m', {'template': 0.25, 'm': 0.75})
+    """
+    shares: dict[str, float] = {}
+    for part, share in shares_of(name).items():
+        model = model_of(part)
+        shares[model] = shares.get(model, 0.0) + share
+    return shares if len(shares) > 1 else next(iter(shares))
+
+
+def model_of(part: str) -> str:
+    """The model of MODEL@URL; other names are as they are."""
+    return re.split(r"@(?=https?://)", part, maxsplit=1)[0]
 
 
 class Mixture:

@@ -104,8 +104,10 @@ class Teacher:
         account: Account,
         workers: int = 1,
     ) -> None:
-        self.engine, self.name, self.seed, self.asking = engine, name, seed, asking
+        self.engine, self.address, self.seed, self.asking = engine, name, seed, asking
         self.model = engine.model if engine else name.removeprefix("batch:")
+        # As the data set calls it: a server may move while the data set is made.
+        self.name = engine.model if engine else name
         self.window = WINDOW * asking.concurrency
         self._replies, self._budget = account.replies, account.budget
         self._batch = Batch(out / BATCH, self.model)
@@ -139,7 +141,7 @@ class Teacher:
         async with self.engine.asking() as ask:
             yield lambda item: self._write(ask, ahead, item)
         if self._failed and not self._answered:
-            raise EndpointError(f"{self.name}: every request failed; the last: {self._last_error}")
+            raise EndpointError(f"{self.address}: every request failed; the last: {self._last_error}")
 
     async def _write(self, ask: Ask | None, ahead: asyncio.Semaphore, item: Item) -> Answer:
         if isinstance(item, Reject):
@@ -214,8 +216,12 @@ class Teacher:
         self._failed += 1
         self._last_error = f"{reply.error}; what was bought is kept, go on with --resume"
         if advice := STOP.get(reply.status or 0):
-            raise EndpointError(f"{self.name}: {reply.error}; {advice}; what was bought is kept, go on with --resume")
+            raise EndpointError(
+                f"{self.address}: {reply.error}; {advice}; what was bought is kept, go on with --resume"
+            )
         if reply.status is None and self.engine is not None:
             await self.engine.reach()
         if self._failed >= GIVE_UP:
-            raise EndpointError(f"{self.name}: {self._failed} requests in a row failed; the last: {self._last_error}")
+            raise EndpointError(
+                f"{self.address}: {self._failed} requests in a row failed; the last: {self._last_error}"
+            )

@@ -52,7 +52,7 @@ UNNAMED = "what the question is about"
 class TemplateAnnotator:
     """Plain sentences about what is known: labels, depths, answer. The same seed gives the same words."""
 
-    name = "template-3"
+    name = "template-4"
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -92,7 +92,7 @@ def _filled(wording: str, stage: Stage, sample: Sample, things: str) -> str:
         things=things,
         evidence=_evidence(stage, sample) if stage.role == "gold" else "",
         answer=sample.answer.rstrip("."),
-        depth="" if depth is None else f", at depth {depth:.3f}",
+        depth="" if depth is None else f" at depth {depth:.3f}",
     )
 
 

@@ -46,7 +46,7 @@ class Source:
 
 
 PROBED = 32
-"""Rows of which at least one must be a row of its source."""
+"""First rows, if there are so many, of which at least one must be a row of its source."""
 
 COCO_TERMS = "annotations CC BY 4.0; images under Flickr's terms, each with its own license"
 YOURS = "yours; not known here"
@@ -161,8 +161,10 @@ def find_source(name: str) -> tuple[Source, str]:
         kind = f"{kind}:{attribute}"
     if not path:
         mixes = [recipe for recipe in recipe_names() if "sources" in read_yaml(recipe)]
+        known = name in mixes or name.endswith((".yaml", ".yml"))
+        hint = " is a recipe, which cannot be a source of another:" if known else did_you_mean(name, mixes) or ":"
         raise InputError(
-            f"source {name!r}{did_you_mean(name, mixes) or ':'} expected KIND:PATH with one of the kinds "
+            f"source {name!r}{hint} expected KIND:PATH with one of the kinds "
             f"{', '.join(SOURCES)}; or a recipe: RECIPE.yaml, {', '.join(mixes)}"
         )
     source = lookup("source", kind, SOURCES)
@@ -196,9 +198,10 @@ def open_source(name: str, options: Options) -> Rows:
     # A file that cannot be read at all, or is something else, shows now, before anything is written.
     first = list(islice(rows, PROBED))
     bad = [row for row in first if isinstance(row, Reject) and row.reason in ("bad_json", "malformed_row")]
-    if len(bad) == PROBED:
+    if first and len(bad) == len(first):
+        which = f"first {PROBED}" if len(first) == PROBED else str(len(first))
         raise InputError(
-            f"{path}: none of its first {PROBED} rows can be read as {name.partition(':')[0]} ({source.about}); "
+            f"{path}: none of its {which} rows can be read as {name.partition(':')[0]} ({source.about}); "
             f"the first, {bad[0].id}: {bad[0].detail}"
         )
     return chain(first, rows)

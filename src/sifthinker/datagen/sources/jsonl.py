@@ -22,7 +22,7 @@ from ...sample import Sample
 from ..depths import load_stored
 from ..files import RowError, read_lines
 from ..outcome import Reject
-from ..rows import Found, check_all, declared_size, text
+from ..rows import Found, check_all, declared_size, listed, text
 from .options import Options
 
 REQUIRED = ("id", "image", "question", "answer", "boxes")
@@ -54,18 +54,21 @@ def found(row: Mapping[str, Any], depth: Callable[[], StoredDepth] | None = None
     choices = row.get("choices") or []
     if not isinstance(choices, list):
         raise TypeError(f"choices must be a list of options, got {choices!r:.80}")
+    meta = row.get("meta") or {}
+    if not isinstance(meta, Mapping):
+        raise TypeError(f"meta must be an object with fields, got {meta!r:.80}")
     extra = {key: row[key] for key in ("task", "answer_kind", "labels") if row.get(key) is not None}
     return Found(
         id=text(row, "id"),
         image=text(row, "image"),
         question=text(row, "question"),
         answer=_answer(row, len(choices)),
-        boxes=list(row["boxes"]),
+        boxes=listed(row, "boxes"),
         frame=Frame(row.get("frame", Frame.UNIT_XYXY)),
         size=declared_size(row),
         choices=tuple(map(str, choices)),
         depth=depth,
-        meta={**(row.get("meta") or {}), **extra},
+        meta={**meta, **extra},
         photo=photo,
     )
 

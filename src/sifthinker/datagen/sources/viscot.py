@@ -26,7 +26,7 @@ from ...geometry import Frame
 from ...sample import Sample
 from ..files import FileIndex, open_source, read_items, read_lines
 from ..outcome import Reject
-from ..rows import Found, check_all, declared_size, digest_id, text
+from ..rows import Found, check_all, declared_size, digest_id, listed, text
 from .options import Options
 
 REQUEST = "Please provide the bounding box coordinate of the region that can help you answer the question better."
@@ -102,7 +102,7 @@ def _benchmark(row: dict[str, Any], file: str) -> Found:
     return Found(
         id=_id(row, file) if number is None else f"viscot-{dataset}-{row.get('split', '')}-{number}",
         image=image,
-        question=question.removeprefix("<image>").strip().removesuffix(REQUEST),
+        question=question.strip().removesuffix(REQUEST),
         answer=answer,
         boxes=[json.loads(exact)] if exact else [padded],
         frame=Frame.PIXEL_XYXY if exact else Frame.PADDED_UNIT_XYXY,
@@ -118,7 +118,7 @@ def _metadata(row: dict[str, Any], file: str) -> Found:
         image=text(row, "image").partition("###")[0],
         question=text(row, "question"),
         answer=text(row, "answer"),
-        boxes=list(row["bboxs"]),
+        boxes=listed(row, "bboxs"),
         frame=Frame.PIXEL_XYXY,
         size=declared_size(row),
         meta=_meta(dataset, text(row, "answer")),
