@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,8 @@ assert not {"torch", "transformers", "datasets"} & set(sys.modules)
 )
 def test_paths_that_are_not_there_load_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / "rows.jsonl").write_text("{}\n")
+    row = {"id": "a", "image": "a.png", "question": "What?", "answer": "this", "boxes": [[0.1, 0.1, 0.2, 0.2]]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
     command = [sys.executable, "-c", CODE, *arguments, "--out", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
