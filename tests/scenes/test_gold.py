@@ -135,18 +135,23 @@ def test_listings_visit_all_that_is_seen_from_near_to_far():
         assert all(len(those) == 1 and those.pop() in step.text for those, step in zip(names, listed, strict=True))
 
 
-def test_listings_mark_what_the_question_names():
+def test_listings_number_what_the_question_names_and_end_in_its_order():
     marked = 0
     for sample, trace in generate(60, 2, objects=(2, 4), style="listing"):
         view = world_from_json(sample.meta["world"])
         asked = trace.steps[0].text.removeprefix("I look for ").removesuffix(".")
         phrases = [set(words) - {"the", "object", "objects"} for words in map(str.split, asked.split(" and "))]
+        numbers = [" first", " second"] if len(phrases) > 1 else [""]
         for step in trace.steps[1:-1]:
             [label] = {view.labels[i] for i, b in enumerate(view.boxes) if b.quantized() in step.area.boxes}
             words = {*label.split(), *(f"{word}s" for word in label.split())}
-            assert step.text.endswith(", which I need.") == any(phrase <= words for phrase in phrases), sample.id
-            marked += step.text.endswith(", which I need.")
+            marks = [f", which I need{n}." for n, phrase in zip(numbers, phrases, strict=True) if phrase <= words]
+            assert step.text == f"{step.text.partition(',')[0].removesuffix('.')}{marks[0] if marks else '.'}", sample.id
+            marked += len(marks)
+        # Evidence: in the order of the question where it names things one by one, else in that of the list.
         listed = [box for step in trace.steps[1:-1] for box in step.area.boxes]
+        if len(phrases) > 1:
+            listed = [view.boxes[i].quantized() for i in sample.meta["evidence"]]
         assert [box for box in listed if box in trace.last_area.boxes] == list(trace.last_area.boxes)
     assert marked > 60
 

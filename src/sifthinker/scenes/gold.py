@@ -32,6 +32,7 @@ PART_FIRST = 0.15
 """Share of traces that look at a part of the evidence first, where it has several parts."""
 LISTED = 6
 """Most objects whose places a trace lists."""
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 LOOKS = ("I look for {about}.", "First I find {about}.", "The question is about {about}.")
 MISSES = ("This is only a part of it.", "This is not yet everything.")
@@ -117,16 +118,22 @@ def _scene_graph(world: World, question: Question, rng: Generator) -> Frames:
 def _listing(world: World, question: Question, rng: Generator) -> Frames:
     """What is seen, one by one from near to far, each with whether the question names it; then the evidence.
 
-    So what is asked is chosen by comparing words, which is learned far sooner than to find a place by its name.
+    So what is asked is chosen by comparing words, which is learned far sooner than to find a place by its name. Things
+    that the question names one by one are numbered, and the evidence is in that order: whether the first is left of the
+    second is then read off two boxes, without the need to know at once which box is whose.
     """
-    named = {world.labels[i] for i in question.via or question.evidence}
+    named = list(dict.fromkeys(world.labels[i] for i in question.via or question.evidence))
+    one_by_one = len(named) == question.about.count(" and ") + 1 <= len(ORDINALS)
     order: dict[int, int] = {}
     yield None, LOOKS[0].format(about=question.about)
     for label, things in _seen(world):
         order |= {thing: len(order) + k for k, thing in enumerate(things)}
         places = f" in {len(things)} places" if len(things) > 1 else ""
-        yield things, f"{article(label).capitalize()}{places}{', which I need' if label in named else ''}."
-    yield sorted(question.evidence, key=lambda i: order.get(i, len(order))), question.says
+        which = f" {ORDINALS[named.index(label)]}" if label in named and one_by_one and len(named) > 1 else ""
+        yield things, f"{article(label).capitalize()}{places}{f', which I need{which}' if label in named else ''}."
+    # Things of a group are in no order of the question's: as they were listed.
+    nearest = sorted(question.evidence, key=lambda i: order.get(i, len(order)))
+    yield question.evidence if one_by_one else nearest, question.says
 
 
 def _seen(world: World) -> list[tuple[str, list[int]]]:
@@ -158,7 +165,7 @@ STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
     sif          focus from the whole to the evidence, with landmarks, mistakes and their correction
     explicit     3D locations, vectors and distances in metres step by step (SpatialReasoner, arXiv 2504.20024)
     scene_graph  objects and relations that matter as JSON, then the answer (SceneGraph-CoT)
-    listing      objects with box and name from near to far, and whether they are asked about, then the evidence
+    listing      objects with box and name from near to far, and which are asked about, then the evidence
 """
 
 

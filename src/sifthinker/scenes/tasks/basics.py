@@ -228,13 +228,12 @@ def _same(view: View, roles: Roles) -> Question | str:
     if not {*pair} <= {*once([getattr(o, other) for o in objects])}:
         return f"one of them shares its {other} with another"
     noun = "" if other == "shape" else " object"
-    both = " and ".join(f"the {getattr(objects[i], other)}{noun}" for i in pair)
+    names = [f"the {getattr(objects[i], other)}{noun}" for i in pair]
+    both = " and ".join(names)
     a, b = (getattr(objects[i], attribute) for i in pair)
     answer = "yes" if a == b else "no"
-    if attribute == "color":
-        says = f"Both are {a}." if a == b else f"One is {a}, the other is {b}."
-    else:
-        says = f"Both are {a}s." if a == b else f"One is {article(a)}, the other is {article(b)}."
+    first, second = (a, b) if attribute == "color" else (article(a), article(b))
+    says = f"{names[0].capitalize()} is {first}, {names[1]} is {second}."
     return Question(f"Do {both} have the same {attribute}?", answer, pair, both, says, aim=f"{answer} {attribute}")
 
 
