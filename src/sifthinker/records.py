@@ -466,3 +466,10 @@ def altered_shards(folder: str | Path) -> list[str]:
     folder = Path(folder)
     told = read_manifest(folder)["shards"] if (folder / MANIFEST).exists() else []
     return [shard["file"] for shard in told if file_sha256(folder / shard["file"]) != shard["sha256"]]
+
+
+def missing_shards(folder: str | Path) -> list[str]:
+    """Shards that a data set's manifest names and that are not there. None where there is no manifest."""
+    folder = Path(folder)
+    told = read_manifest(folder)["shards"] if (folder / MANIFEST).exists() else []
+    return [shard["file"] for shard in told if not (folder / shard["file"]).exists()]

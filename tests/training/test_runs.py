@@ -229,6 +229,11 @@ def test_shards_that_cannot_be_read(made: tuple[Path, Path], tmp_path: Path) -> 
     for name in (*cases, "foreign"):
         with pytest.raises(InputError, match=messages.get(name, "damaged")):
             train("sft", values_for("sft", made, tmp_path / "out", data=str(tmp_path / name)))
+    shutil.copytree(made[0], tmp_path / "gone")
+    told = {"schema": 1, "shards": [{"file": f"data-0000{n}.parquet", "sha256": "0" * 64} for n in range(2)]}
+    (tmp_path / "gone" / "manifest.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match=r"1 of its shards are not there \(data-00001.parquet\): put them back"):
+        train("sft", values_for("sft", made, tmp_path / "out", data=str(tmp_path / "gone")))
 
 
 def test_rows_without_trace_are_no_warm_up(made: tuple[Path, Path], tmp_path: Path) -> None:

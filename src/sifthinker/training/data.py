@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..errors import InputError, SifError, disk_full, unknown_name
 from ..prompt import build_prompt, model_images
-from ..records import Row, from_row, read_rows, shard_paths
+from ..records import Row, from_row, missing_shards, read_rows, shard_paths
 from ..sample import Sample
 from ..trace import Area, Trace, format_trace, parse_trace
 
@@ -160,7 +160,7 @@ def load_rows(
     limit: take the first so many rows.
     ruler: says how long rows are, and what becomes of those whose prompt is too long; None: nothing is done about them.
     depth: one of `DEPTHS`.
-    Raises `InputError` when the folder holds no shards of ours, one cannot be read, a row lacks what is taught, or is
+    Raises `InputError` when the folder holds no shards of ours, one is missing or cannot be read, a row lacks what is taught, or is
     too long for the ruler.
     """
     from datasets import Dataset, List, disable_progress_bars
@@ -173,6 +173,11 @@ def load_rows(
     if not shards:
         raise InputError(
             f"{folder}: no data set here (no data-*.parquet); make one with `sifthinker build` or `scenes`"
+        )
+    if missing := missing_shards(folder):
+        raise InputError(
+            f"{folder}: {len(missing)} of its shards are not there ({', '.join(missing[:3])}): put them back, or build "
+            "the data set again"
         )
     for shard in shards:
         next(read_rows(shard), None)  # a look at its end, its columns and its first rows
