@@ -122,6 +122,13 @@ def test_whole_files_that_cannot_be_read(tmp_path):
         FileIndex(tmp_path / "none")
 
 
+@pytest.mark.parametrize("text", ['[{"a": 1}]', '[\n{"a": 1}\n]', ' [ {"a": 1},\n{"a": 2}]'])
+def test_a_json_array_is_not_lines_of_objects(tmp_path, text):
+    (tmp_path / "r.jsonl").write_text(text)
+    with pytest.raises(InputError, match="a JSON array; expected one JSON object a line"):
+        list(read_lines(tmp_path / "r.jsonl"))
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 7, 1 << 20])
 @given(data=st.lists(st.recursive(st.none() | st.integers() | st.text(max_size=4), st.lists, max_leaves=5), max_size=5))
 def test_items_are_those_of_the_whole_file(tmp_path_factory, chunk, data):
