@@ -14,6 +14,7 @@ from .dge_pair import TASKS as DGE_PAIR
 from .dge_scene import TASKS as DGE_SCENE
 from .earth import TASKS as EARTH
 from .earth_relations import TASKS as EARTH_RELATIONS
+from .extremes import TASKS as EXTREMES
 from .layout_map import TASKS as LAYOUT_MAP
 from .multiview import TASKS as REMIND
 from .multiview_distance import TASKS as REMIND_DISTANCE
@@ -33,6 +34,7 @@ __all__ = ["BASICS", "TASKS"]
 
 TASKS: dict[str, Task] = {
     **BASICS,
+    **EXTREMES,
     **DGE_SCENE,
     **DGE_IMAGE,
     **DGE_PAIR,
