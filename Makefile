@@ -9,6 +9,8 @@ BENCH := scenes grpo colors blind annotator build
 
 # The model inside of the package: some hours on two cores; every step goes on from where it was.
 TINY := runs/sif-tiny
+# Memory stays with the process instead of going back to the system after each step, which takes a tenth of the time.
+KEEP := env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
 
 .PHONY: setup demo test check docs gallery fuzz bench train-sif-tiny clean
 
@@ -51,10 +53,10 @@ train-sif-tiny: $(STAMP)
 	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --trace-style listing --out $(TINY)/data/rl --resume
 	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/words \
 		--width 96 --vision-width 96 --vision-layers 2 --patch 12 --vocabulary 1024 --out $(TINY)/blank
-	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-perception-sft --resume
-	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-sft --resume
-	$(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume
-	$(BIN)/sifthinker grpo sif-tiny-grpo --resume
+	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-perception-sft --resume
+	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-sft --resume
+	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume
+	$(KEEP) $(BIN)/sifthinker grpo sif-tiny-grpo --resume
 
 clean:
 	rm -rf .venv runs site
