@@ -471,5 +471,5 @@ def altered_shards(folder: str | Path) -> list[str]:
 def missing_shards(folder: str | Path) -> list[str]:
     """Shards that a data set's manifest names and that are not there. None where there is no manifest."""
     folder = Path(folder)
-    told = read_manifest(folder)["shards"] if (folder / MANIFEST).exists() else []
+    told = read_manifest(folder).get("shards", []) if (folder / MANIFEST).exists() else []
     return [shard["file"] for shard in told if not (folder / shard["file"]).exists()]

@@ -146,7 +146,9 @@ def test_listings_number_what_the_question_names_and_end_in_its_order():
             [label] = {view.labels[i] for i, b in enumerate(view.boxes) if b.quantized() in step.area.boxes}
             words = {*label.split(), *(f"{word}s" for word in label.split())}
             marks = [f", which I need{n}." for n, phrase in zip(numbers, phrases, strict=True) if phrase <= words]
-            assert step.text == f"{step.text.partition(',')[0].removesuffix('.')}{marks[0] if marks else '.'}", sample.id
+            assert step.text == f"{step.text.partition(',')[0].removesuffix('.')}{marks[0] if marks else '.'}", (
+                sample.id
+            )
             marked += len(marks)
         # Evidence: in the order of the question where it names things one by one, else in that of the list.
         listed = [box for step in trace.steps[1:-1] for box in step.area.boxes]

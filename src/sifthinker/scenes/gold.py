@@ -133,7 +133,8 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
         yield things, f"{article(label).capitalize()}{places}{f', which I need{which}' if label in named else ''}."
     # Things of a group are in no order of the question's: as they were listed.
     nearest = sorted(question.evidence, key=lambda i: order.get(i, len(order)))
-    yield question.evidence if one_by_one else nearest, question.says
+    steps, conclusion = _computation(question)
+    yield question.evidence if one_by_one else nearest, " ".join((*steps, conclusion))
 
 
 def _seen(world: World) -> list[tuple[str, list[int]]]:

@@ -160,8 +160,8 @@ def load_rows(
     limit: take the first so many rows.
     ruler: says how long rows are, and what becomes of those whose prompt is too long; None: nothing is done about them.
     depth: one of `DEPTHS`.
-    Raises `InputError` when the folder holds no shards of ours, one is missing or cannot be read, a row lacks what is taught, or is
-    too long for the ruler.
+    Raises `InputError` when the folder holds no shards of ours, one is missing or cannot be read, a row lacks what is
+    taught, or is too long for the ruler.
     """
     from datasets import Dataset, List, disable_progress_bars
     from datasets import Image as ImageFeature

@@ -14,7 +14,12 @@ from sifthinker.scenes.worlds import world_from_json
 from ..conftest import scene, thing
 from ..questions import assert_gold_earns_full_marks, how_many
 
-PLACE = {"nearest": ("depth", min), "farthest": ("depth", max), "leftmost": ("column", min), "rightmost": ("column", max)}
+PLACE = {
+    "nearest": ("depth", min),
+    "farthest": ("depth", max),
+    "leftmost": ("column", min),
+    "rightmost": ("column", max),
+}
 
 
 def test_answers_are_found_in_the_pixels():

@@ -200,9 +200,10 @@ def _larger(view: View, roles: Roles) -> Question | str:
     names = [name(view.scene, i) for i in pair]
     smaller, larger = (names[i] for i in order)
     says = f"The {larger} is larger than the {smaller}."
+    facts = tuple(f"The {noun} measures {max(size):.1f} m." for noun, size in zip(names, sizes, strict=True))
     text, both = f"Which is larger, the {names[0]} or the {names[1]}?", f"the {names[0]} and the {names[1]}"
     aim = ("first", "second")[order[1]]
-    return Question(text, larger, pair, both, says, distractors=(smaller,), aim=aim)
+    return Question(text, larger, pair, both, says, facts=(*facts, says), distractors=(smaller,), aim=aim)
 
 
 def _volume(size: tuple[float, float, float]) -> float:

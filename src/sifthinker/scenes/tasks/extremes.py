@@ -1,6 +1,6 @@
 """The object that stands out from all others: the nearest, farthest, leftmost or rightmost one.
 
-Not among the families that the small model of this package has learned: `demo` teaches it this one.
+Not among the families that sif-tiny learns, so that it can be taught a task that it has not seen.
 """
 
 from __future__ import annotations
