@@ -255,19 +255,22 @@ def test_settings_that_changed_are_refused(done: Any, made: tuple[Path, Path], t
         study(tmp_path / "other.yaml", out, resume=True)
 
 
-def test_the_recipe_of_the_package_is_read(tmp_path: Path) -> None:
+def test_the_recipes_of_the_package_are_read(tmp_path: Path) -> None:
     plan = read_study(read_yaml("sif-tiny-study"), tmp_path)
     assert len(plan.seeds) >= 3
-    assert plan.rows["grpo"].against == "sif"
-    for row in plan.rows.values():
+    assert plan.rows["grpo"].against == "warm"
+    for name, row in plan.rows.items():
         if not row.stages:
             continue
         (stage,) = read_stages(plan.training(row, 0))
-        assert stage.kind == ("grpo" if row.from_row else "sft"), row.name
-        given = plan.rows["grpo" if row.from_row else "sif"].stages[0]
-        assert (stage.trl["max_steps"], stage.config.data) == (given["max_steps"], given["data"]), row.name
-        if row.from_row:
+        rewarded = "grpo" in name or name == "released" or name.startswith("focus")
+        assert stage.kind == ("grpo" if rewarded else "sft"), name
+        given = plan.rows["grpo" if rewarded else "sif"].stages[0]
+        assert (stage.trl["max_steps"], stage.config.data) == (given["max_steps"], given["data"]), name
+        if rewarded:
             find_rewards(stage.config.rewards, stage.config.profile)
+    asked = read_study(read_yaml("sif-tiny-results"), tmp_path)
+    assert not any(row.stages for row in asked.rows.values())
 
 
 Change = Callable[[dict[str, Any]], Any]
