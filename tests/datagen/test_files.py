@@ -125,8 +125,9 @@ def test_whole_files_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize("text", ['[{"a": 1}]', '[\n{"a": 1}\n]', ' [ {"a": 1},\n{"a": 2}]'])
 def test_a_json_array_is_not_lines_of_objects(tmp_path, text):
     (tmp_path / "r.jsonl").write_text(text)
-    with pytest.raises(InputError, match="a JSON array; expected one JSON object a line"):
-        list(read_lines(tmp_path / "r.jsonl"))
+    [(number, row), *_] = read_lines(tmp_path / "r.jsonl")
+    assert (number, row.reason) == (1, "bad_json")
+    assert row.detail.startswith("a JSON array begins; expected one JSON object a line")
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 1 << 20])

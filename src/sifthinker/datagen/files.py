@@ -313,9 +313,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
             if not line.strip():
                 continue
             if number == 1 and re.fullmatch(rb"\s*\[\s*(\{.*)?", line, re.DOTALL):
-                raise InputError(
-                    f"{path}: a JSON array; expected one JSON object a line (jq -c '.[]' makes such lines)"
-                )
+                detail = "a JSON array begins; expected one JSON object a line (jq -c '.[]' FILE makes such lines)"
+                yield number, Reject(f"{path.name}:{number}", "bad_json", detail)
+                continue
             if len(line) > LONGEST and line[-1:] != b"\n":
                 detail = f"over {LONGEST >> 20} MiB without the end of a line; expected one JSON object a line"
                 yield number, Reject(f"{path.name}:{number}", "bad_json", detail)
