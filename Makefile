@@ -9,7 +9,7 @@ BENCH := scenes grpo colors blind annotator build
 
 # The model inside of the package: some hours on two cores; every step goes on from where it was.
 TINY := runs/sif-tiny
-# Memory stays with the process instead of going back to the system after each step, which takes a tenth of the time.
+# Memory stays with the process: else each step gives gigabytes back to the system and has them cleared again.
 KEEP := env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
 
 .PHONY: setup demo test check docs gallery fuzz bench train-sif-tiny clean

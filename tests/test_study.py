@@ -263,7 +263,7 @@ def test_the_recipes_of_the_package_are_read(tmp_path: Path) -> None:
         if not row.stages:
             continue
         (stage,) = read_stages(plan.training(row, 0))
-        rewarded = "grpo" in name or name == "released" or name.startswith("focus")
+        rewarded = row.from_row
         assert stage.kind == ("grpo" if rewarded else "sft"), name
         given = plan.rows["grpo" if rewarded else "sif"].stages[0]
         assert (stage.trl["max_steps"], stage.config.data) == (given["max_steps"], given["data"]), name

@@ -464,12 +464,15 @@ def altered_shards(folder: str | Path) -> list[str]:
     """Shards of a finished data set that are not there, or not as they were when its manifest was written. None where
     there is no manifest, which alone knows."""
     folder = Path(folder)
-    told = read_manifest(folder)["shards"] if (folder / MANIFEST).exists() else []
-    return [shard["file"] for shard in told if file_sha256(folder / shard["file"]) != shard["sha256"]]
+    return [shard["file"] for shard in _told(folder) if file_sha256(folder / shard["file"]) != shard["sha256"]]
 
 
 def missing_shards(folder: str | Path) -> list[str]:
     """Shards that a data set's manifest names and that are not there. None where there is no manifest."""
     folder = Path(folder)
-    told = read_manifest(folder).get("shards", []) if (folder / MANIFEST).exists() else []
-    return [shard["file"] for shard in told if not (folder / shard["file"]).exists()]
+    return [shard["file"] for shard in _told(folder) if not (folder / shard["file"]).exists()]
+
+
+def _told(folder: Path) -> list[dict[str, Any]]:
+    """Shards as the manifest describes them; none where there is no manifest."""
+    return read_manifest(folder).get("shards", []) if (folder / MANIFEST).exists() else []

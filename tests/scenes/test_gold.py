@@ -158,6 +158,18 @@ def test_listings_number_what_the_question_names_and_end_in_its_order():
     assert marked > 60
 
 
+def test_listings_number_nothing_that_the_question_does_not_name():
+    asked = {"unc_perspective": True, "sparkle_path": True, "earth_direction": True, "dge_position_cam_reg": False}
+    for task, one_by_one in asked.items():
+        for sample, trace in generate(3, 21, tasks=[task], size=(64, 64), style="listing"):
+            marked = re.findall(r"An? ([\w ]+), which I need (first|second)\.", " ".join(s.text for s in trace.steps))
+            assert len(marked) == (2 if one_by_one else 0), sample.id
+            named = trace.steps[0].text.removeprefix("I look for ").removesuffix(".").split(" and ")
+            for label, number in marked:
+                phrase = named[("first", "second").index(number)]
+                assert set(phrase.split()) - {"the"} <= set(label.split()), sample.id
+
+
 def test_explicit_traces_state_the_places_of_things():
     for sample, trace in generate(6, 2, tasks=["nearer"], style="explicit"):
         view = world_from_json(sample.meta["world"])

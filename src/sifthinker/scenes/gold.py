@@ -123,18 +123,27 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
     second is then read off two boxes, without the need to know at once which box is whose.
     """
     named = list(dict.fromkeys(world.labels[i] for i in question.via or question.evidence))
-    one_by_one = len(named) == question.about.count(" and ") + 1 <= len(ORDINALS)
+    numbered = _one_by_one(question.about, named)
     order: dict[int, int] = {}
     yield None, LOOKS[0].format(about=question.about)
     for label, things in _seen(world):
         order |= {thing: len(order) + k for k, thing in enumerate(things)}
         places = f" in {len(things)} places" if len(things) > 1 else ""
-        which = f" {ORDINALS[named.index(label)]}" if label in named and one_by_one and len(named) > 1 else ""
-        yield things, f"{article(label).capitalize()}{places}{f', which I need{which}' if label in named else ''}."
-    # Things of a group are in no order of the question's: as they were listed.
-    nearest = sorted(question.evidence, key=lambda i: order.get(i, len(order)))
+        which = f" {ORDINALS[numbered.index(label)]}" if label in numbered else ""
+        noun = article(label)
+        need = f", which I need{which}" if label in named else ""
+        yield things, f"{noun[0].upper()}{noun[1:]}{places}{need}."
+    if numbered:
+        order = {i: numbered.index(label) for i, label in enumerate(world.labels) if label in numbered}
     steps, conclusion = _computation(question)
-    yield question.evidence if one_by_one else nearest, " ".join((*steps, conclusion))
+    yield sorted(question.evidence, key=lambda i: order.get(i, len(order))), " ".join((*steps, conclusion))
+
+
+def _one_by_one(about: str, labels: Sequence[str]) -> list[str]:
+    """Labels in the order in which "the cube and the red ring" names them; none where it does not name each of them."""
+    parts = [set(part.split()) - {"the", "object"} for part in about.split(" and ")]
+    told = [label for part in parts for label in labels if part <= set(label.split())]
+    return told if 1 < len(parts) <= len(ORDINALS) and sorted(told) == sorted(labels) else []
 
 
 def _seen(world: World) -> list[tuple[str, list[int]]]:
