@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -237,6 +238,23 @@ def test_once_more_trains_and_asks_nothing_and_prints_the_same(done: Any, capsys
     assert " worse** |" in page
     assert "| both | goes on without depth | answer | 18 | 72 |" in page
     assert "| both<br>against base |" in page
+
+
+def test_several_processes_share_the_rows(made: tuple[Path, Path], tmp_path: Path) -> None:
+    values = recipe(made)
+    values["rows"][2]["stages"].pop()
+    path, out = tmp_path / "study.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump(values))
+    command = [sys.executable, "-m", "sifthinker", "study", str(path), "--out", str(out), "--resume"]
+    both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    trained = [set(re.findall(r"== seed (\d), row (\w+): training", text)) for text in said]
+    assert not trained[0] & trained[1]
+    assert trained[0] | trained[1] == {(str(seed), row) for seed in SEEDS for row in ("answer", "both")}
+    assert min(map(len, trained)) > 0
+    assert len(list(out.rglob("items.jsonl"))) == 10
+    assert json.loads((out / "study.json").read_text())["rows"][2]["compute"]["optimizer_steps"] == 16
 
 
 def test_settings_that_changed_are_refused(done: Any, made: tuple[Path, Path], tmp_path: Path) -> None:

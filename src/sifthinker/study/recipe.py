@@ -62,6 +62,10 @@ class Study:
         """Whether a row, or one that it begins with, is trained, so that seeds differ."""
         return bool(row.stages) or (row.from_row and self.trained(self.rows[row.start]))
 
+    def own_seeds(self, row: Row) -> tuple[int, ...]:
+        """Seeds that a row has results of; those of the first count for all where nothing is trained."""
+        return self.seeds if self.trained(row) else self.seeds[:1]
+
     def folder(self, row: Row, seed: int) -> Path:
         """Where a row's results of a seed are."""
         return self.out / row.name / f"seed-{seed if self.trained(row) else self.seeds[0]}"

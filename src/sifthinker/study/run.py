@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from ..runs import METRICS, RUN, read_metrics
 from .recipe import Row, Study, read_study, within
 from .result import result_of, summary
 from .spent import TIMES, measure
+
+WAIT = 5.0
+"""Seconds until a process looks again whether what others work at is finished."""
 
 
 def study(recipe: str | Path, out: str | Path, resume: bool = False) -> dict[str, Any]:
@@ -42,9 +46,7 @@ def study(recipe: str | Path, out: str | Path, resume: bool = False) -> dict[str
         look(plan)
         with disk_errors(plan.out):
             plan.out.mkdir(parents=True, exist_ok=True)
-        for seed in plan.seeds:
-            for row in plan.rows.values():
-                run_row(plan, row, seed)
+        run_rows(plan)
     found = result_of(plan)
     atomic_write(plan.out / "study.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
     atomic_write(plan.out / "study.md", summary(found))
@@ -81,12 +83,42 @@ def _same_as_before(out: Path, config: Mapping[str, Any]) -> None:
         raise InputError(f"{out} was started with other settings: {', '.join(changed)}; restore them, or remove it")
 
 
+def run_rows(plan: Study) -> None:
+    """All rows and seeds, each by the process that takes it first: several may work at one folder.
+
+    A row is held by a lock file beside its folder; when a process is killed, the system frees it.
+    """
+    from filelock import FileLock, Timeout
+
+    left = [(row, seed) for seed in plan.seeds for row in plan.rows.values() if seed in plan.own_seeds(row)]
+    while left:
+        taken = []
+        for row, seed in left:
+            folder = plan.folder(row, seed)
+            with disk_errors(folder):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+            if row.from_row and not _trained(plan, plan.rows[row.start], seed):
+                continue
+            with contextlib.suppress(Timeout), FileLock(f"{folder}.lock", timeout=0):
+                run_row(plan, row, seed)
+                taken.append((row, seed))
+        left = [part for part in left if part not in taken]
+        if left and not taken:
+            time.sleep(WAIT)
+
+
+def _trained(plan: Study, row: Row, seed: int) -> bool:
+    """Whether all trainings of a row are finished, and those that it begins with."""
+    own = all(_finished(plan.folder(row, seed) / stage["name"]) for stage in row.stages)
+    return own and (not row.from_row or _trained(plan, plan.rows[row.start], seed))
+
+
 def run_row(plan: Study, row: Row, seed: int) -> None:
     """Train and evaluate what is not finished of a row and seed."""
     from ..training import stages
 
     folder, training = plan.folder(row, seed), plan.training(row, seed)
-    if row.stages and not all(_finished(folder / stage["name"]) for stage in row.stages):
+    if not all(_finished(folder / stage["name"]) for stage in row.stages):
         print(f"== seed {seed}, row {row.name}: training", flush=True)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
