@@ -63,6 +63,16 @@ def test_crowded_scenes(streams):
     assert max(len(objects(s)) for s in streams["train"]) == 3
 
 
+def test_things_that_only_colors_tell_apart(streams):
+    def alike(name):
+        pairs = [s.meta["roles"] for s in streams[name] if s.meta["task"] in ("nearer", "left_right", "front_behind")]
+        scenes = [kinds(s) for s in streams[name] if s.meta["task"] in ("nearer", "left_right", "front_behind")]
+        return np.mean([k[r["a"]][0] == k[r["b"]][0] for r, k in zip(pairs, scenes, strict=True)])
+
+    assert alike("train") < 0.4
+    assert alike("train-alike") > 0.55
+
+
 def test_cameras(streams):
     def views(name):
         cameras = [s.meta["world"]["scene"]["cameras"][0] for s in streams[name]]

@@ -1,9 +1,9 @@
 """Which scenes and questions a stream may hold: what is kept for tests of what a model has not seen.
 
 A model that was trained on the split `train` knows every color, shape, number of objects, lens and wording of it, but
-none of the pairs of shape and color in `HELD_PAIRS`. Each `ood-` split changes one thing and leaves the rest as in
-training, so that a loss tells its cause. Splits are for the nine families of `tasks.basics`; without one, a stream
-holds what it always held.
+none of the pairs of shape and color in `HELD_PAIRS`. `train-alike` has more of what is hard in it. Each `ood-` split
+changes one thing and leaves the rest as in training, so that a loss tells its cause. Splits are for the nine families
+of `tasks.basics`; without one, a stream holds what it always held.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Split:
     avoid: kinds (shape, color) that no object has. need: kinds of which a question is about one at least.
     objects: fewest and most objects of a scene where nothing is said. cameras: fields of the stage that take the place
     of the usual ones, each choice as likely. levels: of degradation, each as often; none: photos as they are.
-    reworded: whether questions are asked in words of `wordings`.
+    reworded: whether questions are asked in words of `wordings`. alike: whether the first two objects have one shape
+    wherever a question does not say what they need.
     """
 
     about: str
@@ -50,11 +51,13 @@ class Split:
     cameras: tuple[Mapping[str, Any], ...] = ()
     levels: tuple[int, ...] = ()
     reworded: bool = False
+    alike: bool = False
 
     def plan(self, plan: Plan, rng: Generator) -> Plan:
         """What a scene needs beside what its question needs."""
         camera = self.cameras[int(rng.integers(len(self.cameras)))] if self.cameras else {}
-        return replace(plan, avoid=self.avoid, need=self.need, camera=camera)
+        same_shape = True if self.alike and plan.same_shape is None else plan.same_shape
+        return replace(plan, avoid=self.avoid, need=self.need, camera=camera, same_shape=same_shape)
 
     def photograph(self, sample: Sample, number: int, seed: int) -> Sample:
         """A sample with its photo degraded, if the split says so; number: in which way."""
@@ -75,6 +78,7 @@ class Split:
 
 SPLITS: dict[str, Split] = {
     "train": Split("what a model is trained on: all but the pairs of shape and color that are held out"),
+    "train-alike": Split("as train, but most questions about two things can only tell them apart by color", alike=True),
     "ood-pairs": Split("questions about objects of pairs that are held out", frozenset(), HELD_PAIRS),
     "ood-crowded": Split("four to six objects in a scene", objects=(4, 6)),
     "ood-camera": Split(
