@@ -51,7 +51,6 @@ train-sif-tiny: $(STAMP)
 	$(BIN)/sifthinker scenes --split train --n 48000 --seed 12 --trace-style listing --out $(TINY)/data/sif --resume
 	$(BIN)/sifthinker scenes --split train --n 64000 --seed 14 --trace-style listing --out $(TINY)/data/more --resume
 	$(BIN)/sifthinker scenes --split train --n 64000 --seed 15 --trace-style listing --out $(TINY)/data/last --resume
-	$(BIN)/sifthinker scenes --split train-alike --n 24000 --seed 16 --trace-style listing --out $(TINY)/data/alike --resume
 	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --trace-style listing --out $(TINY)/data/rl --resume
 	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/words \
 		--width 96 --vision-width 96 --vision-layers 2 --patch 12 --vocabulary 1024 --out $(TINY)/blank
@@ -60,7 +59,6 @@ train-sif-tiny: $(STAMP)
 	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume
 	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume \
 		--model $(TINY)/longer-sft --data $(TINY)/data/last --out $(TINY)/last-sft
-	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-alike-sft --resume
 	$(KEEP) $(BIN)/sifthinker grpo sif-tiny-grpo --resume
 
 clean:

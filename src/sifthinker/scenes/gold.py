@@ -133,7 +133,7 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
         noun = article(label)
         need = f", which I need{which}" if label in named else ""
         yield things, f"{noun[0].upper()}{noun[1:]}{places}{need}."
-    if numbered:
+    if numbered:  # else the evidence is in the order in which it was listed
         order = {i: numbered.index(label) for i, label in enumerate(world.labels) if label in numbered}
     steps, conclusion = _computation(question)
     yield sorted(question.evidence, key=lambda i: order.get(i, len(order))), " ".join((*steps, conclusion))

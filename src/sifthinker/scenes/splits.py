@@ -40,8 +40,8 @@ class Split:
     avoid: kinds (shape, color) that no object has. need: kinds of which a question is about one at least.
     objects: fewest and most objects of a scene where nothing is said. cameras: fields of the stage that take the place
     of the usual ones, each choice as likely. levels: of degradation, each as often; none: photos as they are.
-    reworded: whether questions are asked in words of `wordings`. alike: whether the first two objects have one shape
-    wherever a question does not say what they need.
+    reworded: whether questions are asked in words of `wordings`. same_shape: as in `Plan`, where a question
+    leaves it open.
     """
 
     about: str
@@ -51,12 +51,12 @@ class Split:
     cameras: tuple[Mapping[str, Any], ...] = ()
     levels: tuple[int, ...] = ()
     reworded: bool = False
-    alike: bool = False
+    same_shape: bool | None = None
 
     def plan(self, plan: Plan, rng: Generator) -> Plan:
         """What a scene needs beside what its question needs."""
         camera = self.cameras[int(rng.integers(len(self.cameras)))] if self.cameras else {}
-        same_shape = True if self.alike and plan.same_shape is None else plan.same_shape
+        same_shape = self.same_shape if plan.same_shape is None else plan.same_shape
         return replace(plan, avoid=self.avoid, need=self.need, camera=camera, same_shape=same_shape)
 
     def photograph(self, sample: Sample, number: int, seed: int) -> Sample:
@@ -78,7 +78,9 @@ class Split:
 
 SPLITS: dict[str, Split] = {
     "train": Split("what a model is trained on: all but the pairs of shape and color that are held out"),
-    "train-alike": Split("as train, but most questions about two things can only tell them apart by color", alike=True),
+    "train-alike": Split(
+        "as train, but most questions about two things can only tell them apart by color", same_shape=True
+    ),
     "ood-pairs": Split("questions about objects of pairs that are held out", frozenset(), HELD_PAIRS),
     "ood-crowded": Split("four to six objects in a scene", objects=(4, 6)),
     "ood-camera": Split(

@@ -25,6 +25,8 @@ from .recipe import Row, Study, read_study, within
 from .result import result_of, summary
 from .spent import TIMES, measure
 
+LOCK = ".lock"
+"""In the folder of a row and seed that a process works at."""
 WAIT = 5.0
 """Seconds until a process looks again whether what others work at is finished."""
 
@@ -86,7 +88,7 @@ def _same_as_before(out: Path, config: Mapping[str, Any]) -> None:
 def run_rows(plan: Study) -> None:
     """All rows and seeds, each by the process that takes it first: several may work at one folder.
 
-    A row is held by a lock file beside its folder; when a process is killed, the system frees it.
+    A row is held by a lock in its folder; when a process is killed, the system frees it.
     """
     from filelock import FileLock, Timeout
 
@@ -94,12 +96,12 @@ def run_rows(plan: Study) -> None:
     while left:
         taken = []
         for row, seed in left:
-            folder = plan.folder(row, seed)
-            with disk_errors(folder):
-                folder.parent.mkdir(parents=True, exist_ok=True)
             if row.from_row and not _trained(plan, plan.rows[row.start], seed):
                 continue
-            with contextlib.suppress(Timeout), FileLock(f"{folder}.lock", timeout=0):
+            folder = plan.folder(row, seed)
+            with disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(Timeout), FileLock(folder / LOCK, timeout=0):
                 run_row(plan, row, seed)
                 taken.append((row, seed))
         left = [part for part in left if part not in taken]
@@ -120,8 +122,6 @@ def run_row(plan: Study, row: Row, seed: int) -> None:
     folder, training = plan.folder(row, seed), plan.training(row, seed)
     if not all(_finished(folder / stage["name"]) for stage in row.stages):
         print(f"== seed {seed}, row {row.name}: training", flush=True)
-        with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
         with measure(folder / TIMES):
             stages.train(training)
         gc.collect()  # a trainer and its callbacks hold each other, and with them the model
