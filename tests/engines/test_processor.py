@@ -95,6 +95,17 @@ def test_auto_processor_finds_the_class(folders) -> None:
         assert type(AutoProcessor.from_pretrained(folders[kind, False])).__name__ == "ImageOnlyQwenProcessor"
 
 
+def test_saved_folders_are_those_of_stock_processors(folders) -> None:
+    """Which are made by the type of the model where no file names a class, and look for a video processor."""
+    for kind in TYPES:
+        folder = Path(folders[kind, False])
+        saved = json.loads((folder / "processor_config.json").read_text())
+        assert "processor_class" not in saved
+        assert "processor_class" not in json.loads((folder / "tokenizer_config.json").read_text())
+        assert saved["video_processor"].items() <= saved["image_processor"].items()
+        assert saved["video_processor"]["patch_size"] == PATCH[kind]
+
+
 def test_class_pickles() -> None:
     assert pickle.loads(pickle.dumps(module.ImageOnlyQwenProcessor)) is module.ImageOnlyQwenProcessor
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):

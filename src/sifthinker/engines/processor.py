@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..hub import check_name, is_hub_id
 from ..models import located
 from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES, family_of
+from ..records import atomic_write
 
 if TYPE_CHECKING:
     from transformers.configuration_utils import PreTrainedConfig
@@ -31,7 +32,10 @@ QWEN_TYPES = tuple(t for name in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl") for t in
 """The `model_type`s that `ImageOnlyQwenProcessor` serves."""
 
 OUR_CLASS = "ImageOnlyQwenProcessor"
-PROCESSOR_CLASSES = (OUR_CLASS, "Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
+OUR_MARK = {"saved_by": "sifthinker"}
+PROCESSOR_CLASSES = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
+PICTURES = ("patch_size", "temporal_patch_size", "merge_size", "image_mean", "image_std")
+"""What the stock video processors share with those of images."""
 
 
 def __getattr__(name: str) -> Any:
@@ -61,6 +65,24 @@ def _image_only_class() -> type:
             self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
             ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
+        def to_dict(self) -> dict[str, Any]:
+            """As the stock processor of the model's type is saved, so that `AutoProcessor` makes that, or this class.
+
+            It takes the class by the type of the model where no file names one, and it needs a video processor.
+            """
+            content = super().to_dict()
+            del content["processor_class"]
+            images = content["image_processor"]
+            return content | OUR_MARK | {"video_processor": {key: images[key] for key in PICTURES if key in images}}
+
+        def save_pretrained(self, save_directory: str | Path, **options: Any) -> Any:
+            saved = super().save_pretrained(save_directory, **options)
+            file = Path(save_directory) / "tokenizer_config.json"
+            content = _read_json(file)
+            content.pop("processor_class", None)
+            atomic_write(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+            return saved
+
     # As if it stood at the top of this module: pickling (worker processes) looks it up there.
     ImageOnlyQwenProcessor.__module__ = __name__
     ImageOnlyQwenProcessor.__qualname__ = OUR_CLASS
@@ -88,13 +110,13 @@ def load_processor(path: str | Path, max_pixels: int | None = None) -> Processor
     adapter = adapter_config(path)
     source = path if adapter is None or _has_processor(path) else base_of(path, adapter)
     model_type = None if _is_processor_only(path) else model_config(path).model_type
-    qwen = model_type in QWEN_TYPES or (model_type is None and _saved_class(path) in PROCESSOR_CLASSES)
+    qwen = model_type in QWEN_TYPES or (model_type is None and _is_qwen(path))
     with one_line(source, "a processor (tokenizer and image processor)"):
         processor = (_image_only_class() if qwen else AutoProcessor).from_pretrained(str(source))
     if not isinstance(processor, ProcessorMixin) or getattr(processor, "image_processor", None) is None:
         raise InputError(f"{source}: has a tokenizer but no image processor; need a vision-language model")
     if qwen:
-        _set_budget(processor, max_pixels or (None if _saved_class(source) == OUR_CLASS else DEFAULT_MAX_PIXELS))
+        _set_budget(processor, max_pixels or (None if _is_ours(source) else DEFAULT_MAX_PIXELS))
     processor.tokenizer.padding_side = "left"
     return processor
 
@@ -142,11 +164,19 @@ def _is_processor_only(path: str | Path) -> bool:
     )
 
 
-def _saved_class(path: str | Path) -> str | None:
+def _is_qwen(path: str | Path) -> bool:
+    return _is_ours(path) or any(saved.get("processor_class") in PROCESSOR_CLASSES for saved in _saved(path))
+
+
+def _is_ours(path: str | Path) -> bool:
+    return any(OUR_MARK.items() <= saved.items() for saved in _saved(path))
+
+
+def _saved(path: str | Path) -> Iterator[dict[str, Any]]:
+    """What the files of a processor in a folder hold."""
     for name in ("processor_config.json", "preprocessor_config.json"):
-        if (file := Path(path) / name).exists() and "processor_class" in (content := _read_json(file)):
-            return content["processor_class"]
-    return None
+        if (file := Path(path) / name).exists():
+            yield _read_json(file)
 
 
 # --- models --------------------------------------------------------------------------------------------------------
