@@ -21,7 +21,6 @@ from ..errors import InputError
 from ..hub import check_name, is_hub_id
 from ..models import located
 from ..prompt import DEFAULT_MAX_PIXELS, FAMILIES, family_of
-from ..records import atomic_write
 
 if TYPE_CHECKING:
     from transformers.configuration_utils import PreTrainedConfig
@@ -75,13 +74,15 @@ def _image_only_class() -> type:
             images = content["image_processor"]
             return content | OUR_MARK | {"video_processor": {key: images[key] for key in PICTURES if key in images}}
 
-        def save_pretrained(self, save_directory: str | Path, **options: Any) -> Any:
-            saved = super().save_pretrained(save_directory, **options)
-            file = Path(save_directory) / "tokenizer_config.json"
-            content = _read_json(file)
-            content.pop("processor_class", None)
-            atomic_write(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-            return saved
+        def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> Any:
+            """The same, without the name of this class in the tokenizer's file."""
+            tokenizer: Any = self.tokenizer  # type: ignore[attr-defined]
+            tokenizer._processor_class = None
+            tokenizer._set_processor_class = lambda name: None  # on this one, hides the method that would put it there
+            try:
+                return super().save_pretrained(save_directory, push_to_hub, **kwargs)
+            finally:
+                del tokenizer._set_processor_class
 
     # As if it stood at the top of this module: pickling (worker processes) looks it up there.
     ImageOnlyQwenProcessor.__module__ = __name__
