@@ -76,7 +76,7 @@ def _image_only_class() -> type:
 
         def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> Any:
             """The same, without the name of this class in the tokenizer's file."""
-            tokenizer: Any = self.tokenizer  # type: ignore[attr-defined]
+            tokenizer: Any = self.tokenizer
             tokenizer._processor_class = None
             tokenizer._set_processor_class = lambda name: None  # on this one, hides the method that would put it there
             try:
