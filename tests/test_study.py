@@ -287,6 +287,10 @@ def test_the_recipes_of_the_package_are_read(tmp_path: Path) -> None:
         assert (stage.trl["max_steps"], stage.config.data) == (given["max_steps"], given["data"]), name
         if rewarded:
             find_rewards(stage.config.rewards, stage.config.profile)
+    hacked = read_study(read_yaml("sif-tiny-hacking"), tmp_path)
+    for row in [row for row in hacked.rows.values() if row.stages]:
+        (stage,) = read_stages(hacked.training(row, 0))
+        find_rewards(stage.config.rewards, stage.config.profile)
     asked = read_study(read_yaml("sif-tiny-results"), tmp_path)
     assert not any(row.stages for row in asked.rows.values())
 

@@ -142,6 +142,9 @@ def test_listings_number_what_the_question_names_and_end_in_its_order():
         asked = trace.steps[0].text.removeprefix("I look for ").removesuffix(".")
         phrases = [set(words) - {"the", "object", "objects"} for words in map(str.split, asked.split(" and "))]
         numbers = [" first", " second"] if len(phrases) > 1 else [""]
+        if len(phrases) > 1:  # each name with its number behind it
+            assert re.findall(r"( first| second)(?: and |$)", asked) == numbers
+            phrases = [phrase - {number.strip()} for phrase, number in zip(phrases, numbers, strict=True)]
         for step in trace.steps[1:-1]:
             [label] = {view.labels[i] for i, b in enumerate(view.boxes) if b.quantized() in step.area.boxes}
             words = {*label.split(), *(f"{word}s" for word in label.split())}
@@ -166,8 +169,9 @@ def test_listings_number_nothing_that_the_question_does_not_name():
             assert len(marked) == (2 if one_by_one else 0), sample.id
             named = trace.steps[0].text.removeprefix("I look for ").removesuffix(".").split(" and ")
             for label, number in marked:
-                phrase = named[("first", "second").index(number)]
-                assert set(phrase.split()) - {"the"} <= set(label.split()), sample.id
+                phrase = named[("first", "second").index(number)].split()
+                assert phrase.pop() == number
+                assert set(phrase) - {"the"} <= set(label.split()), sample.id
 
 
 def test_explicit_traces_state_the_places_of_things():

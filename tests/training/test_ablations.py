@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,46 @@ def test_training_and_its_evaluations_go_without_depth(
     items = [json.loads(line) for line in (tmp_path / "out" / "evals" / "step-000001.jsonl").read_text().splitlines()]
     assert [item["depth_error"] for item in items] == [None, None]
     assert [item["rewards"]["depth"] for item in items] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("only", "taught"), [(r"(?<=It is) \w+", [" red", " green", " blue"]), (r"l\w*(?=\.)", [" look", " blue"])]
+)
+def test_only_what_the_pattern_matches_is_taught(
+    made: tuple[Path, Path], tmp_path: Path, only: str, taught: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sifthinker.training import trl_adapter
+
+    seen: list[str] = []
+    step = trl_adapter.SifSFTTrainer.training_step
+
+    def watched(self: Any, model: Any, inputs: Any, *more: Any) -> Any:
+        tokens = self.processing_class.tokenizer
+        assert inputs["input_ids"].shape == inputs["labels"].shape
+        assert bool((inputs["labels"] == inputs["input_ids"])[inputs["labels"] != -100].all())
+        seen.extend(tokens.decode(row[row != -100]) for row in inputs["labels"])
+        return step(self, model, inputs, *more)
+
+    monkeypatch.setattr(trl_adapter.SifSFTTrainer, "training_step", watched)
+    values = {**mini.SFT, "model": str(made[1]), "data": str(made[0]), "out": str(tmp_path / "out"), "max_steps": 3}
+    sft.train({**values, "only": only, "save_strategy": "no"})
+    assert len(seen) == 12
+    assert {part for row in seen for part in re.findall(r" \w+", row)} == set(taught)
+    assert not re.sub(r" \w+", "", "".join(seen))
+
+
+def test_refusals_of_only(made: tuple[Path, Path], tmp_path: Path) -> None:
+    values = {**mini.SFT, "model": str(made[1]), "data": str(made[0]), "out": str(tmp_path / "out")}
+    with pytest.raises(InputError, match=r"only: '\(' is no regular expression"):
+        sft.train({**values, "only": "("})
+    with pytest.raises(InputError, match="matches the empty text"):
+        sft.train({**values, "only": "x*"})
+    with pytest.raises(InputError, match="8 of 12 rows teach nothing that 'red' matches, first row 1: make the data"):
+        sft.train({**values, "only": "red"})
+    (tmp_path / "sft.yaml").write_text(json.dumps({**values, "only": "red"}))
+    with pytest.raises(InputError, match="8 of 12 rows teach nothing"):
+        check(str(tmp_path / "sft.yaml"), out=tmp_path)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("*.safetensors"))
 
 
 def test_refusals(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -120,12 +120,16 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
 
     So what is asked is chosen by comparing words, which is learned far sooner than to find a place by its name. Things
     that the question names one by one are numbered, and the evidence is in that order: whether the first is left of the
-    second is then read off two boxes, without the need to know at once which box is whose.
+    second is then read off two boxes, without the need to know at once which box is whose. The numbers stand behind the
+    names from the start, so that the number of a thing in the list is what once followed its name.
     """
     named = list(dict.fromkeys(world.labels[i] for i in question.via or question.evidence))
     numbered = _one_by_one(question.about, named)
+    about = question.about
+    if numbered:
+        about = " and ".join(f"{part} {which}" for part, which in zip(about.split(" and "), ORDINALS, strict=False))
     order: dict[int, int] = {}
-    yield None, LOOKS[0].format(about=question.about)
+    yield None, LOOKS[0].format(about=about)
     for label, things in _seen(world):
         order |= {thing: len(order) + k for k, thing in enumerate(things)}
         places = f" in {len(things)} places" if len(things) > 1 else ""

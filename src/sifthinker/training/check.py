@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -30,8 +30,9 @@ from ..rewards.corruptions import CORRUPTIONS
 from ..sample import Sample, parse_reply
 from ..trace import Trace, format_trace
 from .config import fields_of, read_arguments, split_config
-from .data import allowed_unreadable, as_asked
+from .data import allowed_unreadable, as_asked, stored_text
 from .lengths import NAMED, ruler_of
+from .parts import refuse_without
 from .stages import read_stages
 from .trl_rewards import PROGRESS, find_rewards, finite
 
@@ -261,7 +262,13 @@ def _tokens(config: Any, args: Any, problems: list[str]) -> tuple[dict[str, Any]
     processor = load_processor(config.model, max_pixels=config.max_pixels)
     grid = pixel_grid(processor) or family_of(model_config(config.model).model_type).grid
     ruler = ruler_of(config, args, processor, grid)
-    rows = (as_asked(row, config.depth) for row in itertools.islice(read_rows(config.data), config.limit))
+
+    def asked() -> Iterator[Row]:
+        return (as_asked(row, config.depth) for row in itertools.islice(read_rows(config.data), config.limit))
+
+    if getattr(config, "only", None) is not None:
+        refuse_without(config.only, config.data, (stored_text(config.target, row) for row in asked()))
+    rows = asked()
     lengths = ruler.lengths(rows, count_rows(config.data, config.limit))
     fit = ruler.fit(lengths)
     says = ruler.says(lengths, fit)

@@ -21,6 +21,7 @@ from ..prompt import build_prompt, model_images
 from ..records import Row, from_row, missing_shards, read_rows, shard_paths
 from ..sample import Sample
 from ..trace import Area, Trace, format_trace, parse_trace
+from .parts import refuse_without
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -125,6 +126,14 @@ def taught_text(target: str, answer: str, trace: Trace | None) -> str:
     return format_trace(_words(trace) if target == "words" else trace)
 
 
+def stored_text(target: str, row: Row) -> str:
+    """What a stored row teaches. target: one of `TARGETS`; rows of the others than `answer` have a trace."""
+    said = row["completion"][0]["content"] if row["completion"] else ""
+    if target == "trace":
+        return said
+    return taught_text(target, row["answer"], parse_trace(said, areas=bool(row["images"])))
+
+
 def _words(trace: Trace) -> Trace:
     """The sentences of a trace in order, each once, without areas."""
     steps = {step.text: replace(step, area=Area((), ())) for step in trace.steps}
@@ -152,6 +161,7 @@ def load_rows(
     limit: int | None = None,
     ruler: Ruler | None = None,
     depth: str = "source",
+    only: str | None = None,
 ) -> Dataset:
     """A data set folder as a `datasets.Dataset` whose rows hold prompt, images, sample and, for SFT, completion.
 
@@ -160,6 +170,7 @@ def load_rows(
     limit: take the first so many rows.
     ruler: says how long rows are, and what becomes of those whose prompt is too long; None: nothing is done about them.
     depth: one of `DEPTHS`.
+    only: pattern that the text of each completion must match; see `parts`.
     Raises `InputError` when the folder holds no shards of ours, one is missing or cannot be read, a row lacks what is
     taught, or is too long for the ruler.
     """
@@ -199,6 +210,8 @@ def load_rows(
     ):
         raise InputError(f"{folder}: {empty} rows have no completion to learn from; SFT needs rows with traces")
     rows = rows.cast_column("images", List(ImageFeature(decode=False)))
+    if only is not None and target is not None:
+        refuse_without(only, folder, (stored_text(target, as_asked(row, depth)) for row in rows))  # type: ignore[arg-type]
     pixels = {}
     if ruler is not None:
         lengths = ruler.lengths((as_asked(row, depth) for row in rows), len(rows))  # type: ignore[arg-type]

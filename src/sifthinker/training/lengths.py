@@ -19,8 +19,7 @@ from ..geometry import Size
 from ..prompt import budget_size, messages, model_images
 from ..records import Row, from_row
 from ..sample import photo_size
-from ..trace import parse_trace
-from .data import taught_text
+from .data import stored_text
 
 TOO_LONG = ("error", "drop", "resize")
 """What is done with a prompt that is too long: end, leave the row out, or make its pictures smaller."""
@@ -217,9 +216,7 @@ class Ruler:
         """The completion with what ends its turn; "" where the row has none."""
         if not row["completion"]:
             return ""
-        said = row["completion"][0]["content"]
-        if self.target != "trace":
-            said = taught_text(self.target, row["answer"], parse_trace(said, areas=bool(row["images"])))
+        said = stored_text(self.target, row)
         reply = {"role": "assistant", "content": [{"type": "text", "text": said}]}
         whole = self._render([*_asked(row), reply])
         return whole.removeprefix(prompt) if whole.startswith(prompt) else said

@@ -29,6 +29,8 @@ class SftConfig:
     """Run folder."""
     target: str = "trace"
     """What is taught: trace, words (its sentences without areas: plain chain of thought), or answer alone."""
+    only: str | None = None
+    """Regular expression: of that, teach those tokens alone that it matches, such as (?<=cube)( first| second)."""
     depth: str = "source"
     """Depth of the samples: source (what the data set has), or none (no picture of it, and traces without depths)."""
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -85,11 +87,14 @@ def trl_args(config: SftConfig, trl: dict[str, Any]) -> Any:
     from trl import SFTConfig
 
     from .data import TARGETS
+    from .parts import pattern_of
     from .run import build_args, check_quantize
 
     check_quantize(config)
     if config.target not in TARGETS:
         raise unknown_name("target", config.target, TARGETS)
+    if config.only is not None:
+        pattern_of(config.only)
     defaults: dict[str, Any] = {
         "output_dir": config.out,
         "max_length": None,  # TRL's default of 1024 would cut prompts inside of image tokens
@@ -111,6 +116,7 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     from .config import trl_refusals
     from .data import load_rows
     from .lengths import ruler_of
+    from .parts import PartsCollator
     from .run import (
         Finite,
         LogHistory,
@@ -136,7 +142,9 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     ruler = ruler_of(config, args, processor, grid)
     banned = vision_ids(processor, model_config(config.model))
     with args.main_process_first(desc="rows"):
-        rows = load_rows(config.data, config.max_pixels, grid, out, config.target, config.limit, ruler, config.depth)
+        rows = load_rows(
+            config.data, config.max_pixels, grid, out, config.target, config.limit, ruler, config.depth, config.only
+        )
         held = open_held_out(config, grid, config.eval_tokens, banned, rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
     model, adapter = open_policy(config, args)
@@ -152,4 +160,6 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
             held_out=held,
             record=record,
         )
+    if config.only is not None:
+        trainer.data_collator = PartsCollator(trainer.data_collator, processor.tokenizer, config.only)
     return run(trainer, out, record, checkpoint)
