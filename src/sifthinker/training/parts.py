@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ def pattern_of(only: str) -> re.Pattern[str]:
     return found
 
 
-def refuse_without(only: str, folder: Any, texts: Iterable[str]) -> None:
+def refuse_without(only: str, folder: str | Path, texts: Iterable[str]) -> None:
     """Raises `InputError` where some texts hold no match: their rows would teach nothing."""
     pattern = pattern_of(only)
     found = [pattern.search(text) is not None for text in texts]
