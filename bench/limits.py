@@ -1,11 +1,10 @@
 """What limits a model on generated scenes: `python bench/limits.py RUN [--json]`, RUN a folder of `sifthinker eval`.
 
-    task         share of right answers, by task
-    told apart   the same for questions about two things, by what tells them apart: their shapes, or their colors alone
+    told apart   share of right answers to questions about two things, by what tells them apart: shapes, or colors alone
     side         HIoU of the last area by the side of the smallest box of the evidence, in pixels
-    confused     wrong answers of tasks that ask for a color or a shape: right one, given one, how often
+    confused     wrong answers to questions for a color or a shape: right one, given one, how often
 
-With 95 % intervals. Results in bench/results/limits.json.
+With 95 % intervals; answers by task are in the run's own `metrics.json`. Results in bench/results/limits.json.
 """
 
 import argparse
@@ -15,25 +14,25 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from sifthinker.runs import read_run
-from sifthinker.scenes.layout import COLORS
 from sifthinker.scenes.shapes import SHAPES
 from sifthinker.statistics import estimate
 
 RESULTS = Path(__file__).parent / "results" / "limits.json"
+PAIRS = {"left_right", "front_behind", "nearer", "larger"}
+NAMED = {"color_of_shape", "shape_of_color", "color_at_relation"}
 SIDES = (8, 12, 16, 24)
 """Pixels at which the groups of sides part."""
 
 
-def told_apart(question: str) -> str | None:
-    """What tells the two things of a question apart; None where it does not name two by their shapes."""
-    shapes = [word for word in re.findall(r"\w+", question.lower()) if word in SHAPES]
-    return None if len(shapes) != 2 else "color" if shapes[0] == shapes[1] else "shape"
+def told_apart(question: str) -> str:
+    """What tells the two things of a question apart."""
+    first, second = (word for word in re.findall(r"\w+", question.lower()) if word in SHAPES)
+    return "color" if first == second else "shape"
 
 
-def side(item: dict) -> str:
-    """The group of the smallest box of an item's evidence."""
-    width, height = item["size"]
-    pixels = min(((x1 - x0) * width * (y1 - y0) * height) ** 0.5 for x0, y0, x1, y1 in item["boxes"])
+def side(boxes: list[list[float]], width: int, height: int) -> str:
+    """The group of the smallest box."""
+    pixels = min(((x1 - x0) * width * (y1 - y0) * height) ** 0.5 for x0, y0, x1, y1 in boxes)
     at = sum(pixels >= limit for limit in SIDES)
     return f"{(0, *SIDES)[at]:2} to {SIDES[at]}" if at < len(SIDES) else f"{SIDES[-1]} or more"
 
@@ -44,17 +43,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     run, items = read_run(arguments.run)
-    size = [int(number) for number in re.findall(r"\d+", re.findall(r"\d+x\d+", run["version"])[0])]
+    width, height = map(int, re.findall(r"-(\d+)x(\d+)-", run["version"])[0])
     groups: dict[str, dict[str, list[tuple[float, str]]]] = defaultdict(lambda: defaultdict(list))
     confused = Counter()
     for item in items:
-        right = (item["value"], item["group_id"])
-        groups["task"][item["task"]].append(right)
-        if apart := told_apart(item["question"]):
-            groups["told apart"][f"{item['task']}, {apart}"].append(right)
-        if item["boxes"] and item["hiou"] is not None:
-            groups["side"][side(item | {"size": size})].append((item["hiou"], item["group_id"]))
-        if not item["value"] and item["gold"] in (*COLORS, *SHAPES):
+        if item["task"] in PAIRS:
+            key = f"{item['task']}, {told_apart(item['question'])}"
+            groups["told apart"][key].append((item["value"], item["group_id"]))
+        if item["hiou"] is not None:
+            groups["side"][side(item["boxes"], width, height)].append((item["hiou"], item["group_id"]))
+        if item["task"] in NAMED and not item["value"]:
             confused[f"{item['gold']} {item['answer']}"] += 1
     result = {
         name: {

@@ -8,7 +8,7 @@ tokens alone teaches it, and later stages on everything keep it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +43,29 @@ def refuse_without(only: str, folder: str | Path, texts: Iterable[str]) -> None:
 
 
 class PartsCollator:
-    """Takes what a collator makes and keeps the labels of those tokens alone that a match of `only` touches."""
+    """Takes what a collator makes and keeps the labels of those tokens alone that a match of `only` touches.
+
+    The pattern is held against the same text as by `refuse_without`: the completion, without what ends the turn.
+    """
 
     def __init__(self, collate: Callable[[Any], dict[str, Any]], tokenizer: Any, only: str) -> None:
         self.collate, self.tokenizer, self.pattern = collate, tokenizer, pattern_of(only)
 
-    def __call__(self, rows: Any) -> dict[str, Any]:
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        # First, since TRL's collators write into the messages they are given.
+        texts = [row["completion"][0]["content"] for row in rows]
         batch = self.collate(rows)
-        for labels in batch["labels"]:
+        for text, labels in zip(texts, batch["labels"], strict=True):
             (taught,) = (labels != IGNORED).nonzero(as_tuple=True)
-            labels[taught[~self._matched(labels[taught])]] = IGNORED
+            labels[taught[~self._matched(text, labels[taught])]] = IGNORED
         return batch
 
-    def _matched(self, ids: torch.Tensor) -> torch.Tensor:
-        """Which of the tokens of a completion are in a match, shape (tokens,)."""
-        text = self.tokenizer.decode(ids)
-        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        if found["input_ids"] != ids.tolist():
-            raise InputError(f"only: the tokenizer reads its own text in another way: {text[:200]!r}")
-        spans = [match.span() for match in self.pattern.finditer(text)]
-        return torch.tensor([any(a < end and start < b for start, end in spans) for a, b in found["offset_mapping"]])
+    def _matched(self, text: str, ids: torch.Tensor) -> torch.Tensor:
+        """Which of the tokens of a completion are in a match, shape (tokens,). ids: with those that end its turn."""
+        whole = self.tokenizer.decode(ids)
+        found = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+        start = whole.find(text)
+        if start < 0 or found["input_ids"] != ids.tolist():
+            raise InputError(f"only: the tokenizer does not read its own text as it wrote it: {whole[:200]!r}")
+        spans = [(start + match.start(), start + match.end()) for match in self.pattern.finditer(text)]
+        return torch.tensor([any(a < end and first < b for first, end in spans) for a, b in found["offset_mapping"]])
