@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     run, items = read_run(arguments.run)
+    if run["benchmark"] != "scenes":
+        parser.error(f"{arguments.run} is of {run['benchmark']}, expected one of `--benchmark scenes`")
     width, height = map(int, re.findall(r"-(\d+)x(\d+)-", run["version"])[0])
     groups: dict[str, dict[str, list[tuple[float, str]]]] = defaultdict(lambda: defaultdict(list))
     confused = Counter()
