@@ -54,6 +54,7 @@ train-sif-tiny: $(STAMP)
 	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --trace-style listing --out $(TINY)/data/rl --resume
 	$(BIN)/sifthinker scenes --split train-alike --tasks left_right,front_behind,nearer,larger --n 8000 --seed 16 \
 		--trace-style listing --out $(TINY)/data/order --resume
+	$(BIN)/sifthinker scenes --split train --n 64000 --seed 17 --trace-style listing --out $(TINY)/data/sized --resume
 	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/words \
 		--width 96 --vision-width 96 --vision-layers 2 --patch 12 --vocabulary 1024 --out $(TINY)/blank
 	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-perception-sft --resume
@@ -65,6 +66,9 @@ train-sif-tiny: $(STAMP)
 	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume \
 		--model $(TINY)/order-sft --data $(TINY)/data/last --out $(TINY)/whole-sft \
 		--max-steps 3000 --learning-rate 1e-3 --lr-scheduler-kwargs '{"num_decay_steps": 2000}'
+	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume \
+		--model $(TINY)/whole-sft --data $(TINY)/data/sized --out $(TINY)/sized-sft \
+		--max-steps 7000 --learning-rate 1e-3 --lr-scheduler-kwargs '{"num_decay_steps": 4500}'
 	$(KEEP) $(BIN)/sifthinker grpo sif-tiny-grpo --resume
 
 clean:

@@ -276,7 +276,7 @@ def test_settings_that_changed_are_refused(done: Any, made: tuple[Path, Path], t
 def test_the_recipes_of_the_package_are_read(tmp_path: Path) -> None:
     plan = read_study(read_yaml("sif-tiny-study"), tmp_path)
     assert len(plan.seeds) >= 3
-    assert plan.rows["grpo"].against == "warm"
+    assert plan.rows["grpo"].against == "sampled"
     for name, row in plan.rows.items():
         if not row.stages:
             continue

@@ -152,6 +152,11 @@ def test_listings_number_what_the_question_names_and_end_in_its_order():
             assert step.text == f"{step.text.partition(',')[0].removesuffix('.')}{marks[0] if marks else '.'}", (
                 sample.id
             )
+            sizes = [
+                size for size, box in zip(view.sizes, view.boxes, strict=True) if box.quantized() in step.area.boxes
+            ]
+            said = [f"{size:.1f}" for size in sizes] if len(sizes) == 1 else []
+            assert re.findall(r" of ([\d.]+) m\b", step.text) == said, sample.id
             marked += len(marks)
         # Evidence: in the order of the question where it names things one by one, else in that of the list.
         listed = [box for step in trace.steps[1:-1] for box in step.area.boxes]
@@ -161,11 +166,24 @@ def test_listings_number_what_the_question_names_and_end_in_its_order():
     assert marked > 60
 
 
+def test_what_is_larger_is_said_after_numbers_that_differ():
+    for sample, trace in generate(40, 3, tasks=["larger"], style="listing"):
+        first, second, compared, says = re.findall(r"[A-Z0-9].*?(?:\.(?= |$))", trace.steps[-1].text)
+        sizes = [float(re.search(r"measures ([\d.]+) m", fact)[1]) for fact in (first, second)]
+        assert sizes[0] != sizes[1]
+        assert compared == f"{sizes[0]} m is {'more' if sizes[0] > sizes[1] else 'less'} than {sizes[1]} m."
+        larger = (first, second)[sizes[1] > sizes[0]].partition(" measures")[0]
+        assert says.startswith(f"{larger} is larger than ")
+        assert sample.answer in larger
+
+
 def test_listings_number_nothing_that_the_question_does_not_name():
     asked = {"unc_perspective": True, "sparkle_path": True, "earth_direction": True, "dge_position_cam_reg": False}
     for task, one_by_one in asked.items():
         for sample, trace in generate(3, 21, tasks=[task], size=(64, 64), style="listing"):
-            marked = re.findall(r"An? ([\w ]+), which I need (first|second)\.", " ".join(s.text for s in trace.steps))
+            marked = re.findall(
+                r"An? ([\w ]+?)(?: of [\d.]+ m)?, which I need (first|second)\.", " ".join(s.text for s in trace.steps)
+            )
             assert len(marked) == (2 if one_by_one else 0), sample.id
             named = trace.steps[0].text.removeprefix("I look for ").removesuffix(".").split(" and ")
             for label, number in marked:

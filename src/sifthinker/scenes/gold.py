@@ -132,7 +132,7 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
     yield None, LOOKS[0].format(about=about)
     for label, things in _seen(world):
         order |= {thing: len(order) + k for k, thing in enumerate(things)}
-        places = f" in {len(things)} places" if len(things) > 1 else ""
+        places = f" in {len(things)} places" if len(things) > 1 else _measure(world, things[0])
         which = f" {ORDINALS[numbered.index(label)]}" if label in numbered else ""
         noun = article(label)
         need = f", which I need{which}" if label in named else ""
@@ -141,6 +141,15 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
         order = {i: numbered.index(label) for i, label in enumerate(world.labels) if label in numbered}
     steps, conclusion = _computation(question)
     yield sorted(question.evidence, key=lambda i: order.get(i, len(order))), " ".join((*steps, conclusion))
+
+
+def _measure(world: World, thing: int) -> str:
+    """The longest side of a thing, where a world knows it.
+
+    Said in every trace, so that sizes are learned from all questions, not from the few that ask for them.
+    """
+    sizes = getattr(world, "sizes", None)
+    return "" if sizes is None else f" of {sizes[thing]:.1f} m"
 
 
 def _one_by_one(about: str, labels: Sequence[str]) -> list[str]:
@@ -179,7 +188,7 @@ STYLES: dict[str, Callable[[World, Question, Generator], Frames]] = {
     sif          focus from the whole to the evidence, with landmarks, mistakes and their correction
     explicit     3D locations, vectors and distances in metres step by step (SpatialReasoner, arXiv 2504.20024)
     scene_graph  objects and relations that matter as JSON, then the answer (SceneGraph-CoT)
-    listing      objects with box and name from near to far, and which are asked about, then the evidence
+    listing      objects with box, name and size from near to far, and which are asked about, then the evidence
 """
 
 

@@ -165,6 +165,11 @@ class View:
         """Object centers in camera axes, metres, shape (n, 3)."""
         return self.camera.to_camera([o.position for o in self.scene.objects])
 
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """Longest side of each object, metres."""
+        return tuple(max(o.size) for o in self.scene.objects)
+
     @cached_property
     def columns(self) -> Floats:
         """Where the object centers project horizontally: 0 left edge, 1 right edge; shape (n,)."""
