@@ -9,6 +9,7 @@ BENCH := scenes grpo colors blind annotator build
 
 # The model inside of the package: some hours on two cores; every step goes on from where it was.
 TINY := runs/sif-tiny
+STAGES := perception-sft sft longer-sft last-sft order-sft whole-sft sized-sft
 # Memory stays with the process: else each step gives gigabytes back to the system and has them cleared again.
 KEEP := env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
 
@@ -57,18 +58,8 @@ train-sif-tiny: $(STAMP)
 	$(BIN)/sifthinker scenes --split train --n 64000 --seed 17 --trace-style listing --out $(TINY)/data/sized --resume
 	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/words \
 		--width 96 --vision-width 96 --vision-layers 2 --patch 12 --vocabulary 1024 --out $(TINY)/blank
-	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-perception-sft --resume
-	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-sft --resume
-	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume
-	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume \
-		--model $(TINY)/longer-sft --data $(TINY)/data/last --out $(TINY)/last-sft
-	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-order-sft --resume
-	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume \
-		--model $(TINY)/order-sft --data $(TINY)/data/last --out $(TINY)/whole-sft \
-		--max-steps 3000 --learning-rate 1e-3 --lr-scheduler-kwargs '{"num_decay_steps": 2000}'
-	$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-longer-sft --resume \
-		--model $(TINY)/whole-sft --data $(TINY)/data/sized --out $(TINY)/sized-sft \
-		--max-steps 7000 --learning-rate 1e-3 --lr-scheduler-kwargs '{"num_decay_steps": 4500}'
+	for stage in $(STAGES); do \
+		$(KEEP) $(BIN)/torchrun --nproc_per_node 2 -m sifthinker sft sif-tiny-$$stage --resume || exit 1; done
 	$(KEEP) $(BIN)/sifthinker grpo sif-tiny-grpo --resume
 
 clean:

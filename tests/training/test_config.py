@@ -51,6 +51,29 @@ def test_a_file_of_the_other_stage_is_refused() -> None:
             resolved(name)
 
 
+def test_a_file_may_begin_with_another(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / f"{name}.yaml" for name in "abc")
+    first.write_text(
+        "stage: sft\nmodel: m\ndata: d\nout: o\nlimit: 3\nmax_steps: 5\nlr_scheduler_kwargs: {num_decay_steps: 2}"
+    )
+    second.write_text(f"recipe: {first}\nlimit: 4\nlr_scheduler_kwargs: null")
+    third.write_text(f"recipe: {second}\nout: p")
+    config, rest = resolved(str(third), "--max-steps", "6")
+    assert (config.model, config.limit, config.out) == ("m", 4, "p")
+    assert rest == {"max_steps": 6, "lr_scheduler_kwargs": None}
+
+    (tmp_path / "mine.yaml").write_text("recipe: tiny-sft\nmax_steps: 7")
+    assert resolved(str(tmp_path / "mine.yaml")) == resolved("tiny-sft", "--max-steps", "7")
+    first.write_text(f"recipe: {third}")
+    with pytest.raises(
+        InputError, match=r"a.yaml: recipe: .*c.yaml begins with this one: .*c.yaml -> .*b.yaml -> .*a.y"
+    ):
+        resolved(str(third))
+    first.write_text("recipe: tiny-sfd")
+    with pytest.raises(InputError, match="unknown recipe 'tiny-sfd': did you mean 'tiny-sft'"):
+        resolved(str(second))
+
+
 def test_flags_may_stand_before_the_config() -> None:
     for arguments in (["--data", "x", "tiny-sft"], ["--resume", "tiny-sft", "--data=x"], ["tiny-sft", "--data", "x"]):
         config, _ = resolved(*arguments)

@@ -46,10 +46,12 @@ def recipe_path(name: str) -> str:
     raise unknown_name("recipe", name, [*recipe_names(), *recipe_names(LAUNCH)])
 
 
-def read_yaml(source: str | Path) -> dict[str, Any]:
+def read_yaml(source: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """The mapping in a YAML file, or in the recipe of that name.
 
-    Raises `InputError` for missing files and broken YAML.
+    A file with `recipe: NAME` (or a path) begins with the fields of that one and says what is different.
+
+    above: those that led here. Raises `InputError` for missing files, broken YAML, and recipes that go round.
     """
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or path.exists():
@@ -63,7 +65,12 @@ def read_yaml(source: str | Path) -> dict[str, Any]:
     data = parse_yaml(str(source), text) or {}
     if not isinstance(data, dict):
         raise InputError(f"{source}: expected `field: value` lines, got a {type(data).__name__}")
-    return data
+    if "recipe" not in data:
+        return data
+    base, chain = str(data.pop("recipe")), (*above, str(source))
+    if base in chain:
+        raise InputError(f"{source}: recipe: {base} begins with this one: {' -> '.join((*chain, base))}")
+    return {**read_yaml(base, chain), **data}
 
 
 def parse_yaml(where: str, text: str | bytes) -> Any:
