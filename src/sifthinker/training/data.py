@@ -157,6 +157,7 @@ def load_rows(
     max_pixels: int,
     grid: int,
     out: Path,
+    *,
     target: str | None,
     limit: int | None = None,
     ruler: Ruler | None = None,

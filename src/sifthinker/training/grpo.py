@@ -205,7 +205,9 @@ def grpo(config: GrpoConfig, trl: dict[str, Any]) -> dict[str, float]:
     grid = pixel_grid(processor) or family.grid
     ruler = ruler_of(config, args, processor, grid)
     with args.main_process_first(desc="rows"):
-        rows = load_rows(config.data, config.max_pixels, grid, out, None, config.limit, ruler, config.depth)
+        rows = load_rows(
+            config.data, config.max_pixels, grid, out, target=None, limit=config.limit, ruler=ruler, depth=config.depth
+        )
         held = open_held_out(config, grid, args.max_completion_length, banned, rows)
     warn_of_few_visits(config, plan(args, len(rows)))
     curriculum = None if config.curriculum == "none" else _curriculum(config.curriculum, rows, args)

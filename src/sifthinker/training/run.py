@@ -419,7 +419,7 @@ def open_held_out(config: Any, grid: int, tokens: int, banned: list[int], traine
     from .evaluation import HeldOut
 
     out, most = Path(config.out), config.eval_limit
-    rows = load_rows(config.eval_data, config.max_pixels, grid, out, None, most, depth=config.depth)
+    rows = load_rows(config.eval_data, config.max_pixels, grid, out, target=None, limit=most, depth=config.depth)
     held = HeldOut(rows, config.eval_data, tokens, banned)
     held.warn_of(trained)
     return held

@@ -143,8 +143,9 @@ def sft(config: SftConfig, trl: dict[str, Any]) -> dict[str, float]:
     banned = vision_ids(processor, model_config(config.model))
     with args.main_process_first(desc="rows"):
         rows = load_rows(
-            config.data, config.max_pixels, grid, out, config.target, config.limit, ruler, config.depth, config.only
-        )
+            config.data, config.max_pixels, grid, out,
+            target=config.target, limit=config.limit, ruler=ruler, depth=config.depth, only=config.only,
+        )  # fmt: skip
         held = open_held_out(config, grid, config.eval_tokens, banned, rows)
     args.eval_on_start = args.eval_on_start and checkpoint is None
     model, adapter = open_policy(config, args)
