@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sifthinker.geometry import WHOLE, Box
 from sifthinker.rewards import REWARDS
 from sifthinker.sample import parse_reply
 from sifthinker.scenes.generate import generate
-from sifthinker.scenes.gold import PART_FIRST, STYLES, WRONG_FIRST, area, chain, gold_trace
+from sifthinker.scenes.gold import PART_FIRST, STYLES, WRONG_FIRST, _measure, area, chain, gold_trace
 from sifthinker.scenes.render import render
 from sifthinker.scenes.tasks import TASKS
 from sifthinker.scenes.worlds import world_from_json
@@ -164,6 +165,12 @@ def test_listings_number_what_the_question_names_and_end_in_its_order():
             listed = [view.boxes[i].quantized() for i in sample.meta["evidence"]]
         assert [box for box in listed if box in trace.last_area.boxes] == list(trace.last_area.boxes)
     assert marked > 60
+
+
+def test_small_things_have_a_size_too():
+    world = SimpleNamespace(sizes=(0.04, 0.94))
+    assert [_measure(world, i) for i in range(2)] == [" of 0.04 m", " of 0.9 m"]
+    assert _measure(SimpleNamespace(), 0) == ""
 
 
 def test_what_is_larger_is_said_after_numbers_that_differ():

@@ -149,7 +149,9 @@ def _measure(world: World, thing: int) -> str:
     Said in every trace, so that sizes are learned from all questions, not from the few that ask for them.
     """
     sizes = getattr(world, "sizes", None)
-    return "" if sizes is None else f" of {sizes[thing]:.1f} m"
+    if sizes is None:
+        return ""
+    return f" of {sizes[thing]:.{1 if sizes[thing] >= 0.1 else 2}f} m"  # a real cup is not of 0.0 m
 
 
 def _one_by_one(about: str, labels: Sequence[str]) -> list[str]:

@@ -202,7 +202,7 @@ def _larger(view: View, roles: Roles) -> Question | str:
     says = f"The {larger} is larger than the {smaller}."
     # As many decimals as tell them apart. The numbers are compared by themselves, before it is said which thing is
     # larger: that word is easier to learn when it is no longer open which number is.
-    said = next(said for n in (1, 2, 3) if len(set(said := [f"{max(size):.{n}f} m" for size in sizes])) == 2)
+    said = next(said for n in (1, 2, 3) if len(set(said := [f"{view.sizes[i]:.{n}f} m" for i in pair])) == 2)
     facts = tuple(f"The {noun} measures {size}." for noun, size in zip(names, said, strict=True))
     facts += (f"{said[0]} is {'less' if order[0] == 0 else 'more'} than {said[1]}.",)
     text, both = f"Which is larger, the {names[0]} or the {names[1]}?", f"the {names[0]} and the {names[1]}"
