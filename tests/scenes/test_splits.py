@@ -76,6 +76,25 @@ def test_things_that_only_colors_tell_apart():
     assert alike("train-alike") > 0.5
 
 
+def test_maps_that_photos_do_not_give_away(streams):
+    turned = set()
+    for sample, trace in generate(90, 5, split="train-maps"):
+        shown, scene = sample.depth.values, world_from_json(sample.meta["world"]).depth.relative().values
+        order = np.corrcoef(shown.argsort(axis=None).argsort(), scene.argsort(axis=None).argsort())[0, 1]
+        assert abs(order) > 0.95
+        if order < 0:
+            turned.add(sample.meta["task"])
+        for step in trace.steps:
+            for box, depth in zip(step.area.boxes, step.area.depths, strict=True):
+                assert depth == pytest.approx(sample.depth.box_mean(box), abs=1e-3)
+    assert turned == {"color_of_shape", "shape_of_color", "left_right", "count", "larger", "same"}
+    # Scenes and questions are those of the same seed; nothing but the maps is new.
+    plain = [s for s, _ in generate(9, 5, split="train")]
+    bent = [s for s, _ in generate(9, 5, split="train-maps")]
+    assert [s.question for s in plain] == [s.question for s in bent]
+    assert all(np.array_equal(a.photo(), b.photo()) for a, b in zip(plain, bent, strict=True))
+
+
 def test_cameras(streams):
     def views(name):
         cameras = [s.meta["world"]["scene"]["cameras"][0] for s in streams[name]]

@@ -228,6 +228,9 @@ def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
     """
     rng = np.random.default_rng((seed, index))
     found = _find(config, seed, index, rng)
+    if config.split:
+        chance = np.random.default_rng((seed, index, crc32(b"maps")))
+        found = replace(found, world=SPLITS[config.split].survey(found.world, found.task, chance))
     if config.renderer == "mitsuba":
         _photograph(found.world)
     sample = _sample(config, found)

@@ -140,6 +140,8 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
     if numbered:  # else the evidence is in the order in which it was listed
         order = {i: numbered.index(label) for i, label in enumerate(world.labels) if label in numbered}
     steps, conclusion = _computation(question)
+    known = {f"measures{size.removeprefix(' of')}." for thing in question.evidence if (size := _measure(world, thing))}
+    steps = [step for step in steps if not any(step.endswith(said) for said in known)]
     yield sorted(question.evidence, key=lambda i: order.get(i, len(order))), " ".join((*steps, conclusion))
 
 
