@@ -1,9 +1,9 @@
 """Which scenes and questions a stream may hold: what is kept for tests of what a model has not seen.
 
 A model that was trained on the split `train` knows every color, shape, number of objects, lens and wording of it, but
-none of the pairs of shape and color in `HELD_PAIRS`. `train-alike` has more of what is hard in it, `train-maps` depths that
-a photo does not give away. Each `ood-` split changes one thing and leaves the rest as in training, so that a loss tells its cause. Splits are for the nine families
-of `tasks.basics`; without one, a stream holds what it always held.
+none of the pairs of shape and color in `HELD_PAIRS`. `train-alike` has more of what is hard in it, `train-maps` depths
+that a photo does not give away. Each `ood-` split changes one thing and leaves the rest as in training, so that a loss
+tells its cause. Splits are for the nine families of `tasks.basics`; without one, a stream holds what it always held.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.random import Generator
 
 from ..degrade import KINDS, degrade_sample, why_not
@@ -77,7 +76,7 @@ class Split:
         if not self.maps:
             return view
         relative = view.depth.relative()
-        values = relative.values ** STEEPEST ** rng.uniform(-1, 1)
+        values = relative.values**STEEPEST ** rng.uniform(-1, 1)
         if rng.random() < TURNED and task not in COMPARE_DEPTHS:
             values = 1 - values
         return replace(view, depth=DepthMap(values, relative.valid))
@@ -104,7 +103,9 @@ SPLITS: dict[str, Split] = {
     "train-alike": Split(
         "as train, but most questions about two things can only tell them apart by color", same_shape=True
     ),
-    "train-maps": Split("as train, but depth maps are bent, and some turned over: depths are what they show", maps=True),
+    "train-maps": Split(
+        "as train, but depth maps are bent, and some turned over: depths are what they show", maps=True
+    ),
     "ood-pairs": Split("questions about objects of pairs that are held out", frozenset(), HELD_PAIRS),
     "ood-crowded": Split("four to six objects in a scene", objects=(4, 6)),
     "ood-camera": Split(

@@ -41,6 +41,7 @@ from ..rewards import REWARDS
 from .config import trl_refusals
 from .data import CACHE, DEPTHS
 from .health import ALARMS, alarms_of, read_lines
+from .pictures import batch_pictures
 
 if TYPE_CHECKING:
     from datasets import Dataset as Rows
@@ -501,6 +502,7 @@ def open_model(
     if dtype == "auto":
         dtype = "bfloat16" if torch.cuda.is_available() else "float32"
     loaded = load_model(model, dtype=dtype, trainable=True, **quantization(quantize, dtype), **(options or {}))
+    batch_pictures(loaded)
     if freeze_vision:
         names = [n for n, p in loaded.named_parameters() if "visual" in n or "vision" in n]
         if not names:
