@@ -9,7 +9,7 @@ BENCH := scenes grpo colors blind annotator build
 
 # The model inside of the package: some hours on two cores; every step goes on from where it was.
 TINY := runs/sif-tiny
-STAGES := perception-sft sft longer-sft last-sft order-sft whole-sft sized-sft
+STAGES := perception-sft sft order-sft whole-sft
 # Memory stays with the process: else each step gives gigabytes back to the system and has them cleared again.
 KEEP := env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
 
@@ -47,15 +47,13 @@ bench: $(STAMP)
 	for name in $(BENCH); do $(BIN)/python bench/$$name.py || exit 1; done
 
 train-sif-tiny: $(STAMP)
-	$(BIN)/sifthinker scenes --split train --n 2000 --seed 10 --trace-style listing --out $(TINY)/data/words --resume
-	$(BIN)/sifthinker scenes --split train --n 16000 --seed 11 --objects 1-1 --trace-style listing --out $(TINY)/data/one --resume
-	$(BIN)/sifthinker scenes --split train --n 48000 --seed 12 --trace-style listing --out $(TINY)/data/sif --resume
-	$(BIN)/sifthinker scenes --split train --n 64000 --seed 14 --trace-style listing --out $(TINY)/data/more --resume
-	$(BIN)/sifthinker scenes --split train --n 64000 --seed 15 --trace-style listing --out $(TINY)/data/last --resume
-	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --trace-style listing --out $(TINY)/data/rl --resume
+	$(BIN)/sifthinker scenes --split train-maps --n 2000 --seed 10 --trace-style listing --out $(TINY)/data/words --resume
+	$(BIN)/sifthinker scenes --split train-maps --n 16000 --seed 11 --objects 1-1 --trace-style listing \
+		--out $(TINY)/data/one --resume
+	$(BIN)/sifthinker scenes --split train-maps --n 64000 --seed 12 --trace-style listing --out $(TINY)/data/sif --resume
 	$(BIN)/sifthinker scenes --split train-alike --tasks left_right,front_behind,nearer,larger --n 8000 --seed 16 \
 		--trace-style listing --out $(TINY)/data/order --resume
-	$(BIN)/sifthinker scenes --split train --n 64000 --seed 17 --trace-style listing --out $(TINY)/data/sized --resume
+	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --trace-style listing --out $(TINY)/data/rl --resume
 	test -e $(TINY)/blank/config.json || $(BIN)/sifthinker blank $(TINY)/data/words \
 		--width 96 --vision-width 96 --vision-layers 2 --patch 12 --vocabulary 1024 --out $(TINY)/blank
 	for stage in $(STAGES); do \
