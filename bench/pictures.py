@@ -1,7 +1,7 @@
 """The vision tower over pictures of one size, one by one and as one batch: `python bench/pictures.py [--json]`.
 
-Forward and backward of the tower of sif-tiny's size, in bfloat16 where the CPU has it, on one thread; both ways in turn,
-five rounds. Results in bench/results/pictures.json: seconds of either way (median) and their ratio, by number of pictures.
+Forward and backward of the tower of sif-tiny's size, in bfloat16 where the CPU has it, on one thread; both ways in
+turn, five rounds. Results in bench/results/pictures.json: seconds of either way (median) and their ratio.
 """
 
 import argparse
@@ -56,7 +56,8 @@ def main() -> None:
         for pictures in (4, 32):
             grid = torch.tensor([[1, SIDE, SIDE]] * pictures)
             pixels = torch.randn(pictures * SIDE * SIDE, 3 * 2 * PATCH * PATCH)
-            taken = np.array([[seconds(m, pixels, grid, low) for m in (one_by_one, together)] for _ in range(ROUNDS + 1)])
+            both = (one_by_one, together)
+            taken = np.array([[seconds(model, pixels, grid, low) for model in both] for _ in range(ROUNDS + 1)])
             slow, fast = np.median(taken[1:], axis=0)  # the first round warms up
             result["pictures"][f"{kind}, {pictures}"] = {
                 "one_by_one_s": round(slow, 4),
