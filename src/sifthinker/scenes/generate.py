@@ -230,7 +230,8 @@ def make(config: SceneConfig, seed: int, index: int) -> tuple[Sample, Trace]:
     found = _find(config, seed, index, rng)
     if config.split:
         chance = np.random.default_rng((seed, index, crc32(b"maps")))
-        found = replace(found, world=SPLITS[config.split].survey(found.world, found.task, chance))
+        shown = SPLITS[config.split].survey(found.world, found.task, chance)  # type: ignore[arg-type]  # a view
+        found = replace(found, world=shown)
     if config.renderer == "mitsuba":
         _photograph(found.world)
     sample = _sample(config, found)
