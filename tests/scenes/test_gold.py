@@ -169,7 +169,7 @@ def test_listings_number_what_the_question_names_and_end_in_its_order():
 
 def test_small_things_have_a_size_too():
     world = SimpleNamespace(sizes=(0.04, 0.94))
-    assert [_measure(world, i) for i in range(2)] == [" of 0.04 m", " of 0.9 m"]
+    assert [_measure(world, i) for i in range(2)] == ["0.04 m", "0.9 m"]
     assert _measure(SimpleNamespace(), 0) == ""
 
 

@@ -132,7 +132,8 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
     yield None, LOOKS[0].format(about=about)
     for label, things in _seen(world):
         order |= {thing: len(order) + k for k, thing in enumerate(things)}
-        places = f" in {len(things)} places" if len(things) > 1 else _measure(world, things[0])
+        size = _measure(world, things[0])
+        places = f" in {len(things)} places" if len(things) > 1 else f" of {size}" if size else ""
         which = f" {ORDINALS[numbered.index(label)]}" if label in numbered else ""
         noun = article(label)
         need = f", which I need{which}" if label in named else ""
@@ -140,20 +141,20 @@ def _listing(world: World, question: Question, rng: Generator) -> Frames:
     if numbered:  # else the evidence is in the order in which it was listed
         order = {i: numbered.index(label) for i, label in enumerate(world.labels) if label in numbered}
     steps, conclusion = _computation(question)
-    known = {f"measures{size.removeprefix(' of')}." for thing in question.evidence if (size := _measure(world, thing))}
-    steps = [step for step in steps if not any(step.endswith(said) for said in known)]
+    said = tuple(f" measures {_measure(world, thing)}." for thing in question.evidence)
+    steps = [step for step in steps if not step.endswith(said)]
     yield sorted(question.evidence, key=lambda i: order.get(i, len(order))), " ".join((*steps, conclusion))
 
 
 def _measure(world: World, thing: int) -> str:
-    """The longest side of a thing, where a world knows it.
+    """The longest side of a thing, empty where a world does not know it.
 
     Said in every trace, so that sizes are learned from all questions, not from the few that ask for them.
     """
     sizes = getattr(world, "sizes", None)
     if sizes is None:
         return ""
-    return f" of {sizes[thing]:.{1 if sizes[thing] >= 0.1 else 2}f} m"  # a real cup is not of 0.0 m
+    return f"{sizes[thing]:.{1 if sizes[thing] >= 0.1 else 2}f} m"  # a real cup is not of 0.0 m
 
 
 def _one_by_one(about: str, labels: Sequence[str]) -> list[str]:
