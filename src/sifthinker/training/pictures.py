@@ -67,5 +67,5 @@ def _attention(
 KINDS = {"eager": _eager, "sdpa": _sdpa}
 """By transformers' names for what computes attention."""
 
-for name, attend in KINDS.items():
-    AttentionInterface.register(_name(name), partial(_attention, attend))
+for _kind, _attend in KINDS.items():
+    AttentionInterface.register(_name(_kind), partial(_attention, _attend))
