@@ -9,7 +9,7 @@ BENCH := scenes grpo colors blind annotator build
 
 # The model inside of the package: some hours on two cores; every step goes on from where it was.
 TINY := runs/sif-tiny
-STAGES := perception-sft sft order-sft whole-sft
+STAGES := perception-sft sft order-sft whole-sft last-sft
 # Memory stays with the process: else each step gives gigabytes back to the system and has them cleared again.
 KEEP := env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
 
@@ -51,6 +51,7 @@ train-sif-tiny: $(STAMP)
 	$(BIN)/sifthinker scenes --split train-maps --n 16000 --seed 11 --objects 1-1 --trace-style listing \
 		--out $(TINY)/data/one --resume
 	$(BIN)/sifthinker scenes --split train-maps --n 64000 --seed 12 --trace-style listing --out $(TINY)/data/sif --resume
+	$(BIN)/sifthinker scenes --split train-maps --n 64000 --seed 14 --trace-style listing --out $(TINY)/data/more --resume
 	$(BIN)/sifthinker scenes --split train-alike --tasks left_right,front_behind,nearer,larger --n 8000 --seed 16 \
 		--trace-style listing --out $(TINY)/data/order --resume
 	$(BIN)/sifthinker scenes --split train --n 1600 --seed 13 --trace-style listing --out $(TINY)/data/rl --resume
