@@ -41,7 +41,7 @@ from sifthinker.training.health import alarms_of, read_lines
 
 RESULTS = Path(__file__).parent / "results" / "grpo_run.json"
 ALL = list(GrpoConfig.rewards)
-DEMO = {"samples": 5000, "base_steps": 160, "sft_steps": 280, "grpo_steps": 30, "items": 120}
+DEMO = {"samples": 2000, "sft_steps": 200, "grpo_steps": 30, "items": 200}
 """As the command's defaults."""
 TIMES = 16
 PART = 0.1

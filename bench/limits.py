@@ -1,10 +1,11 @@
 """What limits a model on generated scenes: `python bench/limits.py RUN [--json]`, RUN a folder of `sifthinker eval`.
 
+    task         share of right answers by task
     told apart   share of right answers to questions about two things, by what tells them apart: shapes, or colors alone
     side         HIoU of the last area by the side of the smallest box of the evidence, in pixels
     confused     wrong answers to questions for a color or a shape: right one, given one, how often
 
-With 95 % intervals; answers by task are in the run's own `metrics.json`. Results in bench/results/limits.json.
+With 95 % intervals. Results in bench/results/limits.json.
 """
 
 import argparse
@@ -49,6 +50,7 @@ def main() -> None:
     groups: dict[str, dict[str, list[tuple[float, str]]]] = defaultdict(lambda: defaultdict(list))
     confused = Counter()
     for item in items:
+        groups["task"][item["task"]].append((item["value"], item["group_id"]))
         if item["task"] in PAIRS:
             key = f"{item['task']}, {told_apart(item['question'])}"
             groups["told apart"][key].append((item["value"], item["group_id"]))

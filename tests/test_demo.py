@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from sifthinker.errors import InputError
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smaller models and batches than the recipes have."""
+    """Smaller batches than the recipes have."""
     from sifthinker import recipes
-    from sifthinker.training import tiny
 
     read = recipes.read_yaml
     small = {"per_device_train_batch_size": 4, "num_generations": 2, "max_completion_length": 8}
@@ -27,24 +25,22 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
         return {**values, **{key: value for key, value in small.items() if key in values}}
 
     monkeypatch.setattr(recipes, "read_yaml", read_small)
-    size = {"width": 32, "layers": 1, "head_size": 16, "vision_width": 32, "vision_layers": 1}
-    monkeypatch.setattr(tiny, "TinyConfig", functools.partial(tiny.TinyConfig, **size))
 
 
 def test_toy_demo(toy: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = DemoConfig(str(tmp_path / "demo"), samples=8, base_steps=1, sft_steps=1, grpo_steps=1, items=2)
+    config = DemoConfig(str(tmp_path / "demo"), samples=8, sft_steps=1, grpo_steps=1, items=2)
     page = demo(config)
     assert page.exists()
-    assert capsys.readouterr().out.count("== ") == 9
+    assert capsys.readouterr().out.count("== ") == 8
     done = json.loads((tmp_path / "demo" / "stages.json").read_text())["done"]
-    assert len(done) == 9
+    assert len(done) == 8
     for stage in ("sft", "grpo"):
         assert json.loads((tmp_path / "demo" / stage / "training.json").read_text())["stage"] == stage
 
     with pytest.raises(InputError, match="is not empty: give --resume"):
         demo(config)
     demo(config, resume=True)
-    assert capsys.readouterr().out.count("done before") == 9
+    assert capsys.readouterr().out.count("done before") == 8
     with pytest.raises(InputError, match=r"other settings: samples 8 \(now 9\), items 2 \(now 3\); restore them"):
         demo(dataclasses.replace(config, samples=9, items=3), resume=True)
 
@@ -52,4 +48,4 @@ def test_toy_demo(toy: None, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_out_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
-        demo(DemoConfig(str(tmp_path / "file"), 8, 1, 1, 1, 2))
+        demo(DemoConfig(str(tmp_path / "file"), 8, 1, 1, 2))

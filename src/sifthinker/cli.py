@@ -124,18 +124,17 @@ def _print(result: dict[str, Any], as_json: bool, text: str) -> None:
 @app.command()
 def demo(
     out: Out = Path("runs/demo"),
-    samples: Annotated[int, typer.Option(min=8, help="Training scenes.")] = 5000,
-    base_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the base model, before SIF.")] = 160,
-    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 280,
+    samples: Annotated[int, typer.Option(min=8, help="Training scenes of the new task.")] = 2000,
+    sft_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of the warm-up.")] = 200,
     grpo_steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of GRPO-SIF.")] = 30,
-    items: Annotated[int, typer.Option(min=1, help="Held-out scenes of each evaluation.")] = 120,
+    items: Annotated[int, typer.Option(min=1, help="Held-out scenes of each evaluation.")] = 200,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option(help="Go on with a demo that was interrupted.")] = False,
 ) -> None:
-    """The whole path on this machine, no GPU, no network: data, warm-up, GRPO-SIF, evaluation, report."""
+    """What sif-tiny knows, and how it learns a new task: data, warm-up, GRPO-SIF, evaluation, report. No GPU."""
     from .demo import DemoConfig, demo
 
-    demo(DemoConfig(str(out), samples, base_steps, sft_steps, grpo_steps, items, seed), resume=resume)
+    demo(DemoConfig(str(out), samples, sft_steps, grpo_steps, items, seed), resume=resume)
 
 
 @app.command()

@@ -187,7 +187,7 @@ def test_what_would_end_the_training_command_ends_the_check(made: tuple[Path, Pa
             check(*arguments, limit=4, **options)
 
 
-def test_the_model_of_the_recipes_is_the_demo(tmp_path: Path) -> None:
+def test_the_data_of_the_recipes_is_the_demo(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="runs/demo/data/train"):
         check("tiny-sft")
 

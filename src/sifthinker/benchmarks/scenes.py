@@ -2,8 +2,8 @@
 
 Held out by construction: a scene follows from (seed, number) alone, and evaluation draws from seeds at `HELD_OUT`
 and above, while `sifthinker scenes` is for seeds below. `scenes:tasks=nearer+count,objects=2-4,size=128x128` says what
-kind of scenes, `split=ood-camera` which ones (`scenes.splits`); without, they are as simple as those of
-`sifthinker scenes` by default.
+kind of scenes, `split=ood-camera` which ones (`scenes.splits`). Without a split they are like those of training,
+`train`, so that every `ood-` split has something to be compared with; tasks that know no splits have none.
 """
 
 from __future__ import annotations
@@ -63,12 +63,14 @@ class Scenes:
 def open_scenes(path: str | None, options: Options) -> Scenes:
     """Raises `InputError` for settings that are none, unknown tasks, impossible numbers, and a negative seed."""
     from ..scenes.generate import scene_config, scene_settings
+    from ..scenes.tasks import BASICS
 
     if options.seed < 0 or options.n < 1:
         raise InputError(f"benchmark scenes needs n >= 1 and seed >= 0, got n {options.n}, seed {options.seed}")
     given = _settings(path or "")
     tasks, size, objects = scene_settings(given.get("tasks"), given.get("size"), given.get("objects"))
-    split = given.get("split", "")
+    usual = "train" if set(tasks or ()) <= set(BASICS) else ""
+    split = given.get("split", usual)
     scene_config(tasks, size, objects, split=split)
     return Scenes(options.n, options.seed, size, objects, tasks, split)
 
