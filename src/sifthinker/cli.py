@@ -38,7 +38,7 @@ Split = Annotated[
     str | None, typer.Option(help="Of the benchmark scenes: train, ood-pairs, ...; see `sifthinker list splits`.")
 ]
 Images = Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Requests given to the engine at once.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Requests given to the engine at once; a local model answers them together.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")]
 INTERRUPTED = 130
 TRAIN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
@@ -387,7 +387,7 @@ def evaluate(
     depth: Annotated[
         str, typer.Option(help="source (what the benchmark has), none, a folder, or a depth model.")
     ] = "source",
-    batch_size: BatchSize = 32,
+    batch_size: BatchSize = 64,
     max_tokens: MaxTokens = 1024,
     temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 is greedy.")] = 0.0,
     max_pixels: Annotated[
@@ -447,7 +447,7 @@ def probe(
     split: Split = None,
     images: Images = None,
     depth: Annotated[str, typer.Option(help="source (what the benchmark has), a folder, or a depth model.")] = "source",
-    batch_size: BatchSize = 32,
+    batch_size: BatchSize = 64,
     max_tokens: MaxTokens = 1024,
     as_json: Json = False,
 ) -> None:

@@ -81,7 +81,7 @@ def evaluate(
     split: str | None = None,
     images: str | Path | None = None,
     depth: str = "source",
-    batch_size: int = 32,
+    batch_size: int = 64,
     max_tokens: int = 1024,
     temperature: float = 0.0,
     max_pixels: int | None = None,

@@ -30,7 +30,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         match request.param:
             case "local":
                 name = str(request.getfixturevalue("model_folder"))
-                options = {"batch_size": 3, "device": "cpu"}
+                options = {"device": "cpu"}
             case "server":
                 server = stack.enter_context(
                     serve(

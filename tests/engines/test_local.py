@@ -17,7 +17,7 @@ from tests.tiny_models import PATCH, save_tiny_qwen
 @pytest.fixture(scope="module", params=sorted(PATCH))
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     folder = save_tiny_qwen(tmp_path_factory.mktemp("m") / request.param, request.param)
-    with open_engine(str(folder), device="cpu", batch_size=4) as engine:
+    with open_engine(str(folder), device="cpu") as engine:
         yield engine
 
 
@@ -110,7 +110,7 @@ def test_length_and_stop(engine: LocalEngine) -> None:
     assert [r.usage["completion_tokens"] <= n for r, n in zip(with_room, (2, 12), strict=True)] == [True, True]
 
 
-def test_failed_batch_is_tried_row_by_row(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_fails_is_tried_by_halves_and_not_tried_so_large_again(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     stock = engine.model.generate
@@ -126,10 +126,14 @@ def test_failed_batch_is_tried_row_by_row(engine: LocalEngine, monkeypatch: pyte
     rows = requests(engine)
     huge = engine._inputs([rows[1]])["image_grid_thw"][0].tolist()
     monkeypatch.setattr(engine.model, "generate", short_of_memory)
+    monkeypatch.setattr(engine, "_most", None)
     replies = engine.generate(rows)
     assert sizes == [3, 1, 1, 1]
     assert replies[1].error == "OutOfMemoryError: out of memory tried to allocate"
     assert [r.text is not None for r in replies] == [True, False, True]
+    sizes.clear()
+    engine.generate(rows)
+    assert sizes == [1, 1, 1]
 
 
 def test_with_and_without_depth_in_one_batch(engine: LocalEngine) -> None:

@@ -31,11 +31,12 @@ class LocalEngine:
     """A transformers image-text-to-text model and its processor.
 
     path: hub id, folder, or folder of a LoRA adapter. max_pixels: of one picture; None for what the folder says.
-    batch_size: rows generated together. device: "cuda", "cuda:1", "mps", "cpu"; None takes the first there is.
+    device: "cuda", "cuda:1", "mps", "cpu"; None takes the first there is.
     dtype: None is bfloat16 on accelerators and float32 on CPU.
 
     Greedy at temperature 0. Else each row draws from its own generator, so that a reply depends on the request's seed
-    and not on the rows beside it (up to rounding). A batch that fails is tried again row by row.
+    and not on the rows beside it (up to rounding). Rows that fail together are tried again by halves; what was too
+    much for the memory once is not tried again.
 
     Raises `InputError` when there is no such model, or it takes no images.
     """
@@ -45,7 +46,6 @@ class LocalEngine:
         path: str | Path,
         *,
         max_pixels: int | None = None,
-        batch_size: int = 8,
         device: str | None = None,
         dtype: str | None = None,
     ) -> None:
@@ -72,28 +72,33 @@ class LocalEngine:
         self.grid = pixel_grid(self.processor) or self.family.grid
         self.max_pixels = max_pixels or pixel_budget(self.processor) or DEFAULT_MAX_PIXELS
         compare_stamp(path, self.max_pixels)
-        self._batch_size = batch_size
+        self._most: int | None = None
         self._ends = _ids(self.model.generation_config.eos_token_id) or _ids(self.processor.tokenizer.eos_token_id)
         self._banned = vision_ids(self.processor, self.model.config)
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request, in order. Rows that fail come back as replies with an error."""
-        starts = range(0, len(requests), self._batch_size)
-        return [reply for start in starts for reply in self._attempt(requests[start : start + self._batch_size])]
+        """One reply a request, in order, all generated together. Rows that fail come back as replies with an error."""
+        replies: list[Reply] = []
+        while rest := requests[len(replies) :]:
+            replies += self._attempt(rest[: self._most])
+        return replies
 
     def _attempt(self, rows: Sequence[Request]) -> list[Reply]:
+        import torch
+
+        half = len(rows) // 2
         try:
             return self._batch(rows)
         except FAILURES as error:
             # Kept as text: the exception's frames would hold on to the memory of the failed batch.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        if len(rows) == 1:
+            if half and isinstance(error, torch.OutOfMemoryError):
+                self._most = half
+        if not half:
             return [Reply(rows[0].id, None, error=reason)]
         if self.device.startswith("cuda"):
-            import torch
-
             torch.cuda.empty_cache()
-        return [reply for row in rows for reply in self._attempt([row])]
+        return self.generate(rows[:half]) + self.generate(rows[half:])
 
     def _batch(self, rows: Sequence[Request]) -> list[Reply]:
         import torch
