@@ -79,9 +79,9 @@ def look(plan: Study) -> None:
 
 
 def _same_as_before(out: Path, config: Mapping[str, Any]) -> None:
-    """Raise `InputError` where a run folder holds an evaluation of other settings."""
+    """Raise `InputError` where a run folder holds an evaluation of other settings, but how many are asked at once."""
     before = json.loads((out / RUN).read_text())["config"] if (out / RUN).exists() else config
-    if changed := sorted(key for key in config if before.get(key) != config[key]):
+    if changed := sorted(key for key in config if key != "batch_size" and before.get(key) != config[key]):
         raise InputError(f"{out} was started with other settings: {', '.join(changed)}; restore them, or remove it")
 
 
