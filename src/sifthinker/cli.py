@@ -38,7 +38,7 @@ Split = Annotated[
     str | None, typer.Option(help="Of the benchmark scenes: train, ood-pairs, ...; see `sifthinker list splits`.")
 ]
 Images = Annotated[Path | None, typer.Option(help="Folder of the photos of benchmarks that only name them.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Requests given to the engine at once; a local model answers them together.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Requests at once; a model on this machine answers them together.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Tokens of a reply at most.")]
 INTERRUPTED = 130
 TRAIN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
