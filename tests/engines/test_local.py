@@ -110,7 +110,7 @@ def test_length_and_stop(engine: LocalEngine) -> None:
     assert [r.usage["completion_tokens"] <= n for r, n in zip(with_room, (2, 12), strict=True)] == [True, True]
 
 
-def test_a_batch_that_fails_is_tried_by_halves_and_not_tried_so_large_again(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_together_is_tried_by_halves(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     stock = engine.model.generate
